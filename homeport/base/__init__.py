@@ -1,0 +1,1 @@
+"""What every layer needs and that knows nothing of ECS: time, identity, errors, logging, supervision."""

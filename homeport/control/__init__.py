@@ -1,0 +1,1 @@
+"""What should happen: level-triggered reconcilers over the store. Decisions pure, effects through drivers."""

@@ -1,0 +1,1 @@
+"""What is: one in-memory, indexed, transactional, watched state; the database is its journal."""

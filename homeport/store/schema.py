@@ -1,0 +1,56 @@
+"""Every table and index of a region on one screen. To add a table: its struct in `model`, one attribute here."""
+
+from typing import Any
+
+from homeport.model.account import AccessKey, AccountSetting, ClientToken, Region
+from homeport.model.cluster import Cluster
+from homeport.model.container_instance import ContainerInstance
+from homeport.model.task import Task
+from homeport.model.task_definition import Family, TaskDefinition
+from homeport.store.table import Table
+
+
+class Tables:
+    """The tables of a region; attributes are found by tests and the journal through `all_tables`."""
+
+    def __init__(self) -> None:
+        self.regions = Table("region", Region, lambda row: row.region)
+        self.access_keys = Table("access_key", AccessKey, lambda row: row.access_key_id)
+        self.account_settings = Table(
+            "account_setting", AccountSetting, lambda row: row.key, {"principal_arn": lambda row: row.principal_arn}
+        )
+        self.client_tokens = Table("client_token", ClientToken, lambda row: row.key)
+        self.clusters = Table("cluster", Cluster, lambda row: row.arn)
+        self.families = Table("family", Family, lambda row: row.name)
+        self.task_definitions = Table(
+            "task_definition",
+            TaskDefinition,
+            lambda row: row.arn,
+            {"family": lambda row: row.family, "status": lambda row: row.status},
+        )
+        self.container_instances = Table(
+            "container_instance",
+            ContainerInstance,
+            lambda row: row.arn,
+            {"cluster_arn": lambda row: row.cluster_arn, "ec2_instance_id": lambda row: row.ec2_instance_id},
+        )
+        self.tasks = Table(
+            "task",
+            Task,
+            lambda row: row.arn,
+            {
+                "cluster_arn": lambda row: row.cluster_arn,
+                "cluster_desired": lambda row: (row.cluster_arn, row.desired_status.value),
+                "container_instance_arn": lambda row: row.container_instance_arn,
+                "task_definition_arn": lambda row: row.task_definition_arn,
+                "service_arn": lambda row: row.service_arn,
+                "stopped": lambda row: row.is_stopped or None,
+            },
+        )
+        self.all_tables: tuple[Table[Any], ...] = tuple(
+            table for table in vars(self).values() if isinstance(table, Table)
+        )
+
+    def by_kind(self) -> dict[str, Table[Any]]:
+        """Tables by the kind under which the journal keeps their rows."""
+        return {table.kind: table for table in self.all_tables}
