@@ -1,0 +1,82 @@
+"""How commands reach the endpoint of a data directory: its address, its root key, botocore clients."""
+
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from homeport.base.local import Credentials, read_state, root_credentials
+
+
+def credentials_and_endpoint(data_dir: Path) -> tuple[Credentials, str]:
+    """Ends the command with advice where nothing was ever started in the directory."""
+    key = root_credentials(data_dir)
+    endpoint = read_state(data_dir, "server").get("endpoint")
+    if key is None or not endpoint:
+        raise click.ClickException(f"nothing was started in {data_dir} yet; run: homeport up --data-dir {data_dir}")
+    return key, endpoint
+
+
+def health(endpoint: str, timeout_seconds: float = 2.0) -> dict[str, Any] | None:
+    """What the endpoint says of itself, or None while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"{endpoint}/_homeport/health", timeout=timeout_seconds) as answer:  # noqa: S310 - our own endpoint
+            content: dict[str, Any] = msgspec.json.decode(answer.read(), type=dict[str, Any])
+    except (OSError, urllib.error.URLError, msgspec.DecodeError):
+        return None
+    return content
+
+
+def client(data_dir: Path, service: str) -> Any:
+    """A botocore client that signs as root and talks to the directory's endpoint."""
+    import botocore.session
+
+    key, endpoint = credentials_and_endpoint(data_dir)
+    return botocore.session.Session().create_client(
+        service,
+        region_name=key.region,
+        endpoint_url=endpoint,
+        aws_access_key_id=key.access_key_id,
+        aws_secret_access_key=key.secret_access_key,
+    )
+
+
+def call_own(data_dir: Path, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+    """One operation of Homeport's own service, signed. Raises click.ClickException with the endpoint's message."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials as BotocoreCredentials
+
+    key, endpoint = credentials_and_endpoint(data_dir)
+    request = AWSRequest(
+        "POST",
+        f"{endpoint}/",
+        {"X-Amz-Target": f"Homeport_20261101.{operation}", "Content-Type": "application/x-amz-json-1.1"},
+        msgspec.json.encode(body),
+    )
+    SigV4Auth(BotocoreCredentials(key.access_key_id, key.secret_access_key), "homeport", key.region).add_auth(request)
+    plain = urllib.request.Request(request.url, request.body, dict(request.headers.items()), method="POST")  # noqa: S310
+    try:
+        with urllib.request.urlopen(plain, timeout=30) as answer:  # noqa: S310 - our own endpoint
+            return msgspec.json.decode(answer.read(), type=dict[str, Any])
+    except urllib.error.HTTPError as error:
+        content = msgspec.json.decode(error.read() or b"{}", type=dict[str, Any])
+        raise click.ClickException(
+            f"{content.get('__type', error.code)}: {content.get('message', error.reason)}"
+        ) from error
+    except OSError as error:
+        raise click.ClickException(f"{endpoint} does not answer ({error}); is it up? homeport status") from error
+
+
+def wait_until(condition: Any, seconds: float, *, every: float = 0.05) -> bool:
+    """Poll `condition()` until it is true or the time is over; the command line has no loop to be woken by."""
+    deadline = time.monotonic() + seconds  # noqa: TID251 - a person waits here
+    while time.monotonic() < deadline:  # noqa: TID251
+        if condition():
+            return True
+        time.sleep(every)
+    return bool(condition())

@@ -1,0 +1,130 @@
+"""Two processes, server and agent, kept alive: `python -m homeport.cli.supervisor`.
+
+Each child that dies is started again after 0.1 s, doubling to 10 s while it keeps dying. SIGTERM stops both; the
+containers go on. Where the children are now stands in `supervisor.json`; their logs go to `logs/NAME.log`.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from homeport.base.backoff import backoff_seconds
+from homeport.base.clock import Clock, SystemClock
+from homeport.base.local import read_state, root_credentials, write_state
+from homeport.base.log import configure_logging, get_logger
+from homeport.base.supervise import Supervisor
+
+log = get_logger("supervisor")
+
+
+class Keeper:
+    """Starts the children of one data directory and starts them again."""
+
+    def __init__(self, data_dir: Path, clock: Clock, *, show_logs: bool) -> None:
+        self._data_dir = data_dir
+        self._clock = clock
+        self._show_logs = show_logs
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._stopping = False
+
+    async def keep(self, name: str, command: list[str]) -> None:
+        """Run `command` again and again until stopped. Exit code 5 means "do not restart", as for the Amazon ECS agent."""
+        attempt = 0
+        while not self._stopping:
+            started = self._clock.monotonic()
+            process = await self._start(name, command)
+            code = await process.wait()
+            self._running.pop(name, None)
+            if self._stopping or code == 5:
+                log.warning("child_ended", child=name, code=code)
+                return
+            attempt = 0 if self._clock.monotonic() - started > 10 else attempt + 1
+            log.warning("child_restarts", child=name, code=code, attempt=attempt)
+            await self._clock.sleep(backoff_seconds(attempt, first=0.1, factor=2, most=10))
+
+    async def _start(self, name: str, command: list[str]) -> asyncio.subprocess.Process:
+        environment = dict(os.environ)
+        if name == "agent":
+            await self._wait_for_root_key()
+            key = root_credentials(self._data_dir)
+            assert key is not None
+            environment |= {"AWS_ACCESS_KEY_ID": key.access_key_id, "AWS_SECRET_ACCESS_KEY": key.secret_access_key}
+            environment.pop("AWS_SESSION_TOKEN", None)
+        output = None
+        if not self._show_logs:
+            (self._data_dir / "logs").mkdir(exist_ok=True)
+            output = os.open(self._data_dir / "logs" / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, env=environment, stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL
+            )
+        finally:
+            if output is not None:
+                os.close(output)
+        self._running[name] = process
+        self._publish()
+        return process
+
+    async def _wait_for_root_key(self) -> None:
+        while root_credentials(self._data_dir) is None:
+            await self._clock.sleep(0.05)
+
+    def _publish(self) -> None:
+        state = read_state(self._data_dir, "supervisor") | {"pid": os.getpid()}
+        for name, process in self._running.items():
+            state[name] = {"pid": process.pid}
+        write_state(self._data_dir, "supervisor", state)
+
+    async def stop(self) -> None:
+        """SIGTERM to both; SIGKILL after 10 s."""
+        self._stopping = True
+        processes = list(self._running.values())
+        for process in processes:
+            with suppress(ProcessLookupError):
+                process.terminate()
+        for process in processes:
+            try:
+                async with asyncio.timeout(10):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+
+
+async def supervise(data_dir: Path, commands: dict[str, list[str]], *, show_logs: bool) -> None:
+    """Keep all `commands` running until SIGTERM or SIGINT."""
+    clock = SystemClock()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    supervisor = Supervisor(clock)
+    keeper = Keeper(data_dir, clock, show_logs=show_logs)
+    for name, command in commands.items():
+        supervisor.spawn(name, keeper.keep(name, command))
+    await stop.wait()
+    await keeper.stop()
+    await supervisor.close()
+    write_state(data_dir, "supervisor", {})
+
+
+@click.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), required=True)
+@click.option("--show-logs", is_flag=True)
+@click.option("--server", "server_options", multiple=True)
+@click.option("--agent", "agent_options", multiple=True)
+def main(data_dir: Path, show_logs: bool, server_options: tuple[str, ...], agent_options: tuple[str, ...]) -> None:
+    configure_logging()
+    python = [sys.executable, "-m"]
+    commands = {
+        "server": [*python, "homeport.server", "--data-dir", str(data_dir), *server_options],
+        "agent": [*python, "homeport.agent", "--data-dir", str(data_dir), *agent_options],
+    }
+    asyncio.run(supervise(data_dir, commands, show_logs=show_logs))
+
+
+if __name__ == "__main__":
+    main()
