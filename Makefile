@@ -1,8 +1,48 @@
+# One command each. `make demo` and `make test` do all the set-up a fresh Debian/Ubuntu machine needs.
 PY := .venv/bin/python
+SEEDS ?= 200
 
-.venv/.done: pyproject.toml constraints.txt
-	scripts/setup-venv
-	touch $@
+.PHONY: setup docker demo test sim system check bench generate docs lock clean
 
 setup: .venv/.done
-.PHONY: setup
+.venv/.done: pyproject.toml constraints.txt scripts/setup-venv
+	scripts/setup-venv
+	@touch $@
+
+docker:
+	scripts/setup-docker
+
+demo: setup docker            ## a real task on a real engine, in under a minute
+	$(PY) -m homeport.cli.demo
+
+test: setup docker check      ## every test
+	$(PY) -m pytest -n 2 --dist loadgroup
+	$(MAKE) sim
+	$(MAKE) system
+
+sim: setup                    ## whole regions in virtual time, with faults; SEEDS=200
+	$(PY) -m tests.sim --seeds $(SEEDS)
+
+system: setup docker          ## real processes, real containers, real kills
+	$(PY) -m pytest tests/system -p no:randomly --timeout 300
+
+check: setup                  ## format, lint, types, layers, generated files
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+	$(PY) -m homeport.shapes.generate --check
+	$(PY) -m homeport.api.coverage --check
+
+bench: setup docker           ## ratios against peers measured in the same run
+	$(PY) -m bench
+
+generate: setup               ## rewrite what is generated: shapes, coverage table
+	$(PY) -m homeport.shapes.generate
+	$(PY) -m homeport.api.coverage
+
+lock: setup                   ## renew constraints.txt from what is installed
+	.venv/bin/pip freeze --exclude-editable > constraints.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -162,7 +163,7 @@ def explain() -> None:
 )
 @click.option("--json", "as_json", is_flag=True)
 def explain_task(
-    data_dir: Path, task_definition: str, cluster: str, request_file: click.utils.LazyFile | None, as_json: bool
+    data_dir: Path, task_definition: str, cluster: str, request_file: BinaryIO | None, as_json: bool
 ) -> None:
     """Every container instance and why it can or cannot take a task of TASK_DEFINITION now."""
     from homeport.cli.explain import show_explanation
