@@ -79,7 +79,7 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[s
 @click.option("--introspection-port", type=int, default=51678, show_default=True)
 @click.option("--log-intake-port", type=int, default=51681, show_default=True)
 @click.option("--log-level", default="info", show_default=True)
-def main(  # noqa: PLR0914 - one name an option
+def main(
     data_dir: Path,
     endpoint: str,
     region: str,
