@@ -9,11 +9,19 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from homeport.base.errors import Permanent
+from homeport.base.errors import Permanent, Transient
 
 
 class PullDenied(Permanent):
     """The registry refused the credentials, or asked for some."""
+
+
+class TimedOut(Transient):
+    """The engine did not answer a verb in its time; whether the verb took effect is unknown."""
+
+
+class RegistryUnreachable(Transient):
+    """Nothing was heard from the registry: no such host, refused, timed out."""
 
 
 class EngineInfo(Struct, frozen=True, kw_only=True):
@@ -107,11 +115,11 @@ class Engine(Protocol):
     async def inspect(self, container_id: str) -> ContainerState: ...
 
     async def manifest_digest(self, image: str, auth: RegistryAuth | None) -> str:
-        """The registry's digest of a tag (`sha256:…`). Raises PullDenied, NotFound, Permanent."""
+        """The registry's digest of a tag (`sha256:…`). Raises PullDenied, NotFound, RegistryUnreachable, Permanent."""
         ...
 
     async def pull(self, image: str, auth: RegistryAuth | None) -> None:
-        """Fetch an image. Raises PullDenied, NotFound, Permanent with the registry's text."""
+        """Fetch an image. Raises PullDenied, NotFound, RegistryUnreachable, Permanent with the registry's text."""
         ...
 
     async def image(self, name: str) -> ImageState:
