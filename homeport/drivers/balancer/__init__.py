@@ -1,0 +1,143 @@
+"""The load balancers' data plane: listeners, rules and targets as data, applied live.
+
+One call, `apply`, takes the whole desired configuration; the driver finds what changed. Nothing here knows of AWS's
+ARNs or of tasks: ids are opaque, conditions and actions carry ELB's meaning in the simplest form that serves it.
+"""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from homeport.base.errors import Permanent
+
+
+class Rejected(Permanent):
+    """The data plane refused an update whole and keeps serving the former one; the text is its own."""
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """One address behind a target group. `health` is healthy, unhealthy or draining (no new requests, old ones go on)."""
+
+    host: str
+    port: int
+    health: str = "healthy"
+    weight: int = 1
+
+
+class TargetGroup(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where requests go. `protocol` HTTP, HTTPS, TCP, TLS, UDP or TCP_UDP; `protocol_version` HTTP1, HTTP2 or GRPC.
+
+    `algorithm` round_robin, least_outstanding_requests or weighted_random. `sticky_cookie` set for cookie stickiness
+    (`sticky_seconds` 0: a session cookie); `sticky_by_source` for NLB's source_ip stickiness.
+    """
+
+    id: str
+    protocol: str
+    protocol_version: str = "HTTP1"
+    algorithm: str = "round_robin"
+    slow_start_seconds: int = 0
+    sticky_cookie: str | None = None
+    sticky_seconds: int = 0
+    sticky_by_source: bool = False
+    proxy_protocol_v2: bool = False
+    cut_on_unhealthy: bool = False
+    targets: tuple[Target, ...] = ()
+
+
+class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`field` is host, path, method, query, source-ip or header (then `name` is the header's). Values are alternatives.
+
+    Host, path, header and query values may hold `*` and `?`. A query value is `KEY=VALUE`, or `=VALUE` for any key.
+    """
+
+    field: str
+    values: tuple[str, ...]
+    name: str = ""
+
+
+class WeightedGroup(Struct, frozen=True, kw_only=True):
+    target_group_id: str
+    weight: int = 1
+
+
+class Forward(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="forward"):
+    """`sticky_seconds` > 0 keeps a client on the group it was first given (cookie AWSALBTG)."""
+
+    groups: tuple[WeightedGroup, ...]
+    sticky_seconds: int = 0
+
+
+class Redirect(Struct, frozen=True, kw_only=True, tag="redirect"):
+    """ELB's templates: `#{protocol}`, `#{host}`, `#{port}`, `#{path}` (without its leading slash), `#{query}`."""
+
+    status: int = 302
+    protocol: str = "#{protocol}"
+    host: str = "#{host}"
+    port: str = "#{port}"
+    path: str = "/#{path}"
+    query: str = "#{query}"
+
+
+class FixedResponse(Struct, frozen=True, kw_only=True, tag="fixed"):
+    status: int
+    content_type: str = "text/plain"
+    body: str = ""
+
+
+Action = Forward | Redirect | FixedResponse
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """All conditions must hold; rules are tried by rising priority."""
+
+    priority: int
+    conditions: tuple[Condition, ...]
+    action: Action
+
+
+class Certificate(Struct, frozen=True, kw_only=True):
+    """PEM texts; `names` are the server names (SNI) it is chosen by, empty for the default certificate."""
+
+    id: str
+    chain_pem: str
+    key_pem: str
+    names: tuple[str, ...] = ()
+
+
+class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`protocol` HTTP, HTTPS, TCP, TLS, UDP or TCP_UDP. For TCP and UDP the default action is a Forward."""
+
+    id: str
+    address: str
+    port: int
+    protocol: str
+    default: Action
+    rules: tuple[Rule, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    tls_minimum: str = "TLSv1_2"
+    http2: bool = True
+    idle_timeout_seconds: int = 60
+    client_keep_alive_seconds: int = 3600
+    access_log_path: str | None = None
+    drop_invalid_headers: bool = False
+    preserve_host_header: bool = False
+    xff_mode: str = "append"
+    xff_client_port: bool = False
+
+
+class Configuration(Struct, frozen=True, kw_only=True):
+    """Everything one data plane serves. Listeners may only name target groups that are there."""
+
+    listeners: tuple[Listener, ...] = ()
+    target_groups: tuple[TargetGroup, ...] = ()
+
+
+class Balancer(Protocol):
+    """One data plane. `apply` is idempotent and returns once the data plane serves the configuration."""
+
+    async def apply(self, configuration: Configuration) -> None:
+        """Raises Rejected (the text names the part), Transient while the data plane is not connected."""
+        ...
+
+    def is_connected(self) -> bool: ...
+    async def close(self) -> None: ...

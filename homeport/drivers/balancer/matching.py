@@ -1,0 +1,160 @@
+"""ELB's rule conditions as Envoy's unified matchers, and its actions as Envoy routes (pure).
+
+A rule is one entry of a virtual host's `matcher_list`: conditions ANDed, values ORed, first match wins. Patterns become
+full-match RE2 expressions. The client's address cannot be matched directly in a route, so the connection manager copies
+it into a private header before routing, which is removed before the request goes on.
+"""
+
+import re
+from typing import Any
+
+from homeport.drivers.balancer import Action, Condition, FixedResponse, Forward, Redirect, Rule
+
+SOURCE_HEADER = "x-homeport-source"
+TYPE = "type.googleapis.com/"
+Json = dict[str, Any]
+
+
+def wildcard(pattern: str) -> str:
+    """ELB's `*` (any text) and `?` (one character) as a regular expression."""
+    return "".join(".*" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern)
+
+
+def route_matcher(rules: tuple[Rule, ...], default: Action) -> Json:
+    """The virtual host's matcher: rules by priority, then the default action."""
+    ordered = sorted(rules, key=lambda rule: rule.priority)
+    entries = [{"predicate": _all_of(rule.conditions), "on_match": _on_match(rule.action)} for rule in ordered]
+    matcher: Json = {"on_no_match": _on_match(default)}
+    if entries:
+        matcher["matcher_list"] = {"matchers": entries}
+    return matcher
+
+
+def _on_match(action: Action) -> Json:
+    return {
+        "action": {"name": "route", "typed_config": {"@type": f"{TYPE}envoy.config.route.v3.Route", **route(action)}}
+    }
+
+
+def _all_of(conditions: tuple[Condition, ...]) -> Json:
+    predicates = [
+        _any_of([_predicate(condition, value) for value in condition.values])
+        for condition in conditions
+        if condition.field != "source-ip"
+    ]
+    predicates += [_source_ip(condition.values) for condition in conditions if condition.field == "source-ip"]
+    return predicates[0] if len(predicates) == 1 else {"and_matcher": {"predicate": predicates}}
+
+
+def _any_of(predicates: list[Json]) -> Json:
+    return predicates[0] if len(predicates) == 1 else {"or_matcher": {"predicate": predicates}}
+
+
+def _predicate(condition: Condition, value: str) -> Json:
+    """One value of one condition, as ELB compares it: hosts, headers and query parts ignore case, paths and methods do not."""
+    if condition.field == "host":
+        return _header(":authority", f"(?i){wildcard(value)}(:[0-9]+)?")
+    if condition.field == "path":
+        return _header(":path", f"{wildcard(value).replace('.*', '[^?]*')}([?].*)?")
+    if condition.field == "method":
+        return _header(":method", re.escape(value))
+    if condition.field == "query":
+        key, _, text = value.partition("=")
+        return _header(
+            ":path", f"(?i)[^?]*[?](.*&)?{wildcard(key) or '[^&=]*'}={wildcard(text).replace('.*', '[^&]*')}(&.*)?"
+        )
+    return _header(condition.name.lower(), f"(?i){wildcard(value)}")
+
+
+def _header(name: str, regex: str) -> Json:
+    source = {"@type": f"{TYPE}envoy.type.matcher.v3.HttpRequestHeaderMatchInput", "header_name": name}
+    return {
+        "single_predicate": {
+            "input": {"name": "header", "typed_config": source},
+            "value_match": {"safe_regex": {"google_re2": {}, "regex": regex}},
+        }
+    }
+
+
+def _source_ip(cidrs: tuple[str, ...]) -> Json:
+    ranges = [{"address_prefix": cidr.split("/")[0], "prefix_len": int(cidr.split("/")[1])} for cidr in cidrs]
+    source = {"@type": f"{TYPE}envoy.type.matcher.v3.HttpRequestHeaderMatchInput", "header_name": SOURCE_HEADER}
+    matcher = {
+        "@type": f"{TYPE}envoy.extensions.matching.input_matchers.ip.v3.Ip",
+        "stat_prefix": "ip",
+        "cidr_ranges": ranges,
+    }
+    return {
+        "single_predicate": {
+            "input": {"name": "source", "typed_config": source},
+            "custom_match": {"name": "ip", "typed_config": matcher},
+        }
+    }
+
+
+def route(action: Action) -> Json:
+    """The action as an Envoy route. Time-outs are the listener's (idle time-out), never a route's."""
+    if isinstance(action, Forward):
+        return {"match": {"prefix": "/"}, "route": forward(action)}
+    if isinstance(action, Redirect):
+        return {"match": {"prefix": "/"}, "redirect": redirect(action)}
+    return {"match": {"prefix": "/"}, **fixed_response(action)}
+
+
+def forward(action: Forward) -> Json:
+    """Weights of zero are left out; a forward whose weights are all zero answers 503, as ELB does."""
+    common: Json = {"timeout": "0s", "upgrade_configs": [{"upgrade_type": "websocket"}]}
+    groups = [group for group in action.groups if group.weight > 0]
+    if not groups:
+        return {"cluster": "none", "cluster_not_found_response_code": "SERVICE_UNAVAILABLE", **common}
+    if len(groups) == 1:
+        return {"cluster": groups[0].target_group_id, **common}
+    weighted: Json = {"clusters": [{"name": group.target_group_id, "weight": group.weight} for group in groups]}
+    if action.sticky_seconds:
+        weighted["use_hash_policy"] = True
+        common["hash_policy"] = [{"cookie": {"name": "AWSALBTG", "ttl": f"{action.sticky_seconds}s", "path": "/"}}]
+    return {"weighted_clusters": weighted, **common}
+
+
+_REDIRECT_CODES = {
+    301: "MOVED_PERMANENTLY",
+    302: "FOUND",
+    303: "SEE_OTHER",
+    307: "TEMPORARY_REDIRECT",
+    308: "PERMANENT_REDIRECT",
+}
+
+
+def redirect(action: Redirect) -> Json:
+    """ELB's templates in the forms Envoy has; what has no form is refused when the action is created."""
+    result: Json = {"response_code": _REDIRECT_CODES[action.status]}
+    if action.protocol != "#{protocol}":
+        result["scheme_redirect"] = action.protocol.lower()
+    if action.host != "#{host}":
+        result["host_redirect"] = action.host
+    if action.port != "#{port}":
+        result["port_redirect"] = int(action.port)
+    if action.query != "#{query}":
+        result["strip_query"] = True
+    if action.path != "/#{path}" or action.query not in ("#{query}", ""):
+        query = f"?{action.query}" if action.query not in ("#{query}", "") else ""
+        result |= _path_redirect(action.path, query)
+    return result
+
+
+def _path_redirect(path: str, query: str) -> Json:
+    if "#{path}" not in path:
+        return {"path_redirect": f"{path}{query}"}
+    substitution = path.replace("\\", "\\\\").replace("#{path}", "\\1") + query
+    return {"regex_rewrite": {"pattern": {"google_re2": {}, "regex": "^/?(.*)$"}, "substitution": substitution}}
+
+
+def fixed_response(action: FixedResponse) -> Json:
+    header = {
+        "header": {"key": "content-type", "value": action.content_type},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+    return {
+        "direct_response": {"status": action.status, "body": {"inline_string": action.body}},
+        "response_headers_to_add": [header] if action.body else [],
+    }
