@@ -4,16 +4,18 @@ The archive is one layer: `/bin/busybox` of the host (Debian's busybox-static), 
 directories that programs expect. It is the same, byte for byte, for the same binary.
 """
 
+import asyncio
 import io
 import subprocess
 import tarfile
 from pathlib import Path
 
-from homeport.base.clock import Clock
+from homeport.base.clock import SystemClock
 from homeport.base.errors import NotFound
 from homeport.drivers.engine.docker import DockerEngine
 
 DEMO_IMAGE = "homeport/demo:latest"
+DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 _DIRECTORIES = {"bin": 0o755, "etc": 0o755, "proc": 0o755, "root": 0o700, "sys": 0o755, "tmp": 0o1777, "www": 0o755}
 _PASSWD = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
 _GROUP = b"root:x:0:\nnogroup:x:65534:\n"
@@ -40,9 +42,14 @@ def busybox_archive(busybox: Path = Path("/bin/busybox")) -> bytes:
     return output.getvalue()
 
 
-async def build_demo_image(docker_host: str, clock: Clock, name: str = DEMO_IMAGE) -> str:
+def build_demo_image(name: str = DEMO_IMAGE, docker_host: str = DEFAULT_DOCKER_HOST) -> str:
     """Make the image unless the engine has it; returns its name. Raises NoBusybox, Transient, Permanent."""
-    engine = DockerEngine(docker_host, clock)
+    return asyncio.run(ensure_image(name, docker_host))
+
+
+async def ensure_image(name: str, docker_host: str = DEFAULT_DOCKER_HOST) -> str:
+    """`build_demo_image` for callers within an event loop."""
+    engine = DockerEngine(docker_host, SystemClock())
     try:
         try:
             await engine.image(name)
