@@ -2198,7 +2198,7 @@ class PutClusterCapacityProvidersResponse(Struct, frozen=True, kw_only=True, omi
     cluster: Cluster | None = None
 
 
-class RegisterContainerInstanceRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'instance_identity_document': 'instanceIdentityDocument', 'instance_identity_document_signature': 'instanceIdentityDocumentSignature', 'total_resources': 'totalResources', 'version_info': 'versionInfo', 'container_instance_arn': 'containerInstanceArn', 'platform_devices': 'platformDevices'}):
+class RegisterContainerInstanceRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'instance_identity_document': 'instanceIdentityDocument', 'instance_identity_document_signature': 'instanceIdentityDocumentSignature', 'total_resources': 'totalResources', 'version_info': 'versionInfo', 'container_instance_arn': 'containerInstanceArn', 'platform_devices': 'platformDevices', 'client_token': 'clientToken'}):
     cluster: str | None = None
     instance_identity_document: str | None = None
     instance_identity_document_signature: str | None = None
@@ -2208,6 +2208,7 @@ class RegisterContainerInstanceRequest(Struct, frozen=True, kw_only=True, omit_d
     attributes: tuple[Attribute, ...] | None = None
     platform_devices: tuple[PlatformDevice, ...] | None = None
     tags: Annotated[tuple[Tag, ...], Meta(min_length=0, max_length=50)] | None = None
+    client_token: str | None = None
 
 
 class RegisterContainerInstanceResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'container_instance': 'containerInstance'}):

@@ -26,6 +26,9 @@ SERVICES: dict[str, tuple[str, ...] | None] = {
     ),
 }  # fmt: skip
 
+#: String members that agents send and the public model leaves out: structure -> wire names.
+UNMODELLED: dict[str, tuple[str, ...]] = {"RegisterContainerInstanceRequest": ("clientToken",)}
+
 READ_ONLY = re.compile(r"^(Describe|List|Get|Filter|Discover)")
 SCALARS = {
     "string": "str", "character": "str", "integer": "int", "long": "int", "boolean": "bool",
@@ -98,7 +101,8 @@ class Generator:
 
     def struct_lines(self, name: str, shape: botocore.model.StructureShape | None) -> list[str]:
         members = shape.members if shape is not None else {}
-        renames = {field_name(wire): wire for wire in members if field_name(wire) != wire}
+        unmodelled = UNMODELLED.get(name, ())
+        renames = {field_name(wire): wire for wire in (*members, *unmodelled) if field_name(wire) != wire}
         options = "frozen=True, kw_only=True, omit_defaults=True"
         head = f"class {name}(Struct, {options}{f', rename={renames!r}' if renames else ''}):"
         required = set(shape.required_members) if shape is not None else set()
@@ -106,6 +110,7 @@ class Generator:
         body += [
             f"    {field_name(w)}: {self.type_of(m)} | None = None" for w, m in members.items() if w not in required
         ]
+        body += [f"    {field_name(wire)}: str | None = None" for wire in unmodelled]
         return [head, *(body or ["    pass"]), "", ""]
 
     def error_lines(self, shape: botocore.model.StructureShape) -> list[str]:

@@ -1,0 +1,298 @@
+"""RunTask and StartTask: from a request to tasks on container instances, inside one transaction.
+
+Both check everything first, build one template of the task (`model.new_task`) and copy it for every task that fits.
+RunTask asks the scheduler where to; StartTask is told. What does not fit is answered in `failures`, not as an error.
+
+Launch types: EC2 (the default) means any container instance, EXTERNAL those that register the attribute
+`ecs.capability.external`, as agents outside of EC2 do. Others are not there and answer UnsupportedFeatureException.
+"""
+
+import re
+from collections.abc import Iterable
+
+from homeport.api.ecs.find import find_cluster, find_runnable_task_definition, lookup_container_instance
+from homeport.api.failures import missing
+from homeport.api.idempotency import remember, remembered
+from homeport.api.operation import Context, operation
+from homeport.model.cluster import Cluster
+from homeport.model.container_instance import ContainerInstance
+from homeport.model.expression import ExpressionError, parse
+from homeport.model.new_task import new_task, placed_on, task_template
+from homeport.model.overrides import NO_OVERRIDE, check_overrides, effective_definition
+from homeport.model.resources import Resources
+from homeport.model.rules.support import unsupported
+from homeport.model.rules.tags import check_tags, merged_tags
+from homeport.model.task import Task
+from homeport.model.task_definition import TaskDefinition
+from homeport.model.task_view import VIEWS
+from homeport.scheduler.place import Wanted, place
+from homeport.shapes import ecs as shapes
+from homeport.store.schema import Tables
+from homeport.store.store import Tx
+
+MOST_TASKS = 10
+MOST_INSTANCES = 10
+MOST_CONSTRAINTS = 10
+MOST_STRATEGIES = 5
+LONGEST_STARTED_BY = 128
+LONGEST_GROUP = 255
+LONGEST_REFERENCE_ID = 1024
+LONGEST_TOKEN = 64
+LONGEST_EXPRESSION = 2000
+EXTERNAL = shapes.Attribute(name="ecs.capability.external")
+_STARTED_BY = re.compile(r"[A-Za-z0-9/_:.@+=,\- ]*\Z")
+_SPREAD_FIELD = re.compile(r"(?:instanceId|host|attribute:[A-Za-z0-9_./\\-]{1,128})\Z")
+_TOKEN = re.compile(r"[!-~]{1,64}\Z")
+_NOT_VALID_NETWORK = "Network Configuration is not valid for the given networkMode of this task definition."
+_NO_NETWORK = "Network Configuration must be provided when networkMode 'awsvpc' is specified."
+Launch = shapes.RunTaskRequest | shapes.StartTaskRequest
+
+
+@operation(shapes.SERVICE, "RunTask")
+def run_task(ctx: Context, tx: Tx, request: shapes.RunTaskRequest) -> shapes.RunTaskResponse:
+    """Place up to ten tasks; all that fit are started, and for the rest each instance's reason is given."""
+    cluster = find_cluster(ctx, tx, request.cluster)
+    _check_token(request.client_token)
+    earlier = _answered_before(tx, cluster, request)
+    if earlier:
+        return shapes.RunTaskResponse(tasks=tuple(VIEWS.view(task, with_tags=True) for task in earlier), failures=())
+    _check_capacity(cluster, request)
+    _check_placement(request)
+    count = 1 if request.count is None else request.count
+    if not 1 <= count <= MOST_TASKS:
+        raise shapes.InvalidParameterException(f"Count must be between 1 and {MOST_TASKS}.")
+    task_definition = find_runnable_task_definition(ctx, tx, request.task_definition)
+    template = _template(tx, cluster, task_definition, request, launch_type=request.launch_type or "EC2")
+    if not _has_instances(tx, cluster):
+        raise shapes.InvalidParameterException("No Container Instances were found in your cluster.")
+    placement = place(ctx.world.fleet, _wanted(template, task_definition, request, count), tx.rng(cluster.arn))
+    tasks = [_start(ctx, tx, cluster, template, tx.container_instances[arn]) for arn in placement.instances]
+    if tasks:
+        remember(tx, "RunTask", cluster.arn, request.client_token, request, tuple(task.arn for task in tasks))
+    return shapes.RunTaskResponse(
+        tasks=tuple(VIEWS.view(task, with_tags=True) for task in tasks), failures=placement.failures
+    )
+
+
+@operation(shapes.SERVICE, "StartTask")
+def start_task(ctx: Context, tx: Tx, request: shapes.StartTaskRequest) -> shapes.StartTaskResponse:
+    """One task on each of the named container instances that can take it."""
+    cluster = find_cluster(ctx, tx, request.cluster)
+    if not request.container_instances:
+        raise shapes.InvalidParameterException("Container instances cannot be empty.")
+    if len(request.container_instances) > MOST_INSTANCES:
+        raise shapes.InvalidParameterException(f"Container instances cannot have more than {MOST_INSTANCES} elements.")
+    task_definition = find_runnable_task_definition(ctx, tx, request.task_definition)
+    template = _template(tx, cluster, task_definition, request, launch_type="EC2")
+    tasks: list[Task] = []
+    failures: list[shapes.Failure] = []
+    for name in dict.fromkeys(request.container_instances):
+        instance = lookup_container_instance(ctx, tx, cluster, name)
+        if instance is None:
+            arn = name if name.startswith("arn:") else ctx.arns.container_instance(cluster.name, name)
+            failures.append(missing(arn))
+            continue
+        reason = _refusal(ctx, instance, template.resources, task_definition.definition.requires_attributes or ())
+        if reason is None:
+            tasks.append(_start(ctx, tx, cluster, template, instance))
+        else:
+            failures.append(shapes.Failure(arn=instance.arn, reason=reason))
+    return shapes.StartTaskResponse(
+        tasks=tuple(VIEWS.view(task, with_tags=True) for task in tasks), failures=tuple(failures)
+    )
+
+
+def _check_token(token: str | None) -> None:
+    if token is not None and not _TOKEN.match(token):
+        raise shapes.InvalidParameterException(
+            f"clientToken must be 1 to {LONGEST_TOKEN} ASCII characters in the range of 33 to 126."
+        )
+
+
+def _answered_before(tx: Tx, cluster: Cluster, request: shapes.RunTaskRequest) -> list[Task]:
+    """The tasks of an earlier call with the same token; once they are all gone the token counts as new."""
+    arns = remembered(tx, "RunTask", cluster.arn, request.client_token, request) or ()
+    return [task for arn in arns if (task := tx.tasks.get(arn)) is not None]
+
+
+def _check_capacity(cluster: Cluster, request: shapes.RunTaskRequest) -> None:
+    """What the tasks are to run on: container instances, for now."""
+    if request.capacity_provider_strategy and request.launch_type is not None:
+        raise shapes.InvalidParameterException("Specify either a launch type or a capacity provider strategy.")
+    default_strategy = cluster.default_capacity_provider_strategy if request.launch_type is None else ()
+    if request.capacity_provider_strategy or default_strategy:
+        raise shapes.UnsupportedFeatureException("Capacity provider strategies are not supported.")
+    if request.launch_type not in (None, "EC2", "EXTERNAL"):
+        raise shapes.UnsupportedFeatureException(f"The launch type {request.launch_type} is not supported.")
+    if request.platform_version is not None:
+        raise shapes.InvalidParameterException(
+            f"The platform version must be null when specifying an {request.launch_type or 'EC2'} launch type."
+        )
+
+
+def _check_placement(request: shapes.RunTaskRequest) -> None:
+    """Number and form of constraints and strategies; the definition's own constraints were checked when it was registered."""
+    constraints, strategies = request.placement_constraints or (), request.placement_strategy or ()
+    if len(constraints) > MOST_CONSTRAINTS:
+        raise shapes.InvalidParameterException(f"A task can have at most {MOST_CONSTRAINTS} placement constraints.")
+    if len(strategies) > MOST_STRATEGIES:
+        raise shapes.InvalidParameterException(f"A task can have at most {MOST_STRATEGIES} placement strategies.")
+    for constraint in constraints:
+        _check_constraint(constraint)
+    for strategy in strategies:
+        _check_strategy(strategy)
+
+
+def _check_constraint(constraint: shapes.PlacementConstraint) -> None:
+    if constraint.type == "distinctInstance":
+        if constraint.expression:
+            raise shapes.InvalidParameterException("The constraint distinctInstance takes no expression.")
+        return
+    if constraint.type is None or not constraint.expression:
+        raise shapes.InvalidParameterException(
+            "A placement constraint must have a type and, for memberOf, an expression."
+        )
+    if len(constraint.expression) > LONGEST_EXPRESSION:
+        raise shapes.InvalidParameterException(f"Expressions can have at most {LONGEST_EXPRESSION} characters.")
+    try:
+        parse(constraint.expression)
+    except ExpressionError as error:
+        raise shapes.InvalidParameterException(f"Invalid expression: {error}") from None
+
+
+def _check_strategy(strategy: shapes.PlacementStrategy) -> None:
+    field = strategy.field or ""
+    if strategy.type == "binpack" and field.lower() not in ("cpu", "memory"):
+        raise shapes.InvalidParameterException("The field of the strategy binpack must be cpu or memory.")
+    if strategy.type == "random" and field:
+        raise shapes.InvalidParameterException("The strategy random takes no field.")
+    if strategy.type is None or (strategy.type == "spread" and not _SPREAD_FIELD.match(field)):
+        raise shapes.InvalidParameterException(
+            "The field of the strategy spread must be instanceId, host or attribute:NAME."
+        )
+
+
+def _template(tx: Tx, cluster: Cluster, task_definition: TaskDefinition, request: Launch, *, launch_type: str) -> Task:
+    """The task that the request describes, after every check that needs no container instance."""
+    _check_common(request)
+    definition = task_definition.definition
+    _check_network(definition, request.network_configuration)
+    overrides = request.overrides or NO_OVERRIDE
+    check_overrides(definition, overrides)
+    lacking = unsupported(effective_definition(definition, overrides))
+    if lacking is not None:
+        raise shapes.UnsupportedFeatureException(f"Tasks that use {lacking} are not supported.")
+    return task_template(
+        task_definition,
+        cluster_arn=cluster.arn,
+        created_at=tx.now,
+        overrides=overrides,
+        group=_group(request.group),
+        launch_type=launch_type,
+        started_by=request.started_by,
+        tags=_tags(cluster, task_definition, request),
+    )
+
+
+def _check_common(request: Launch) -> None:
+    started_by = request.started_by or ""
+    if len(started_by) > LONGEST_STARTED_BY or not _STARTED_BY.match(started_by):
+        raise shapes.InvalidParameterException(
+            f"startedBy must be at most {LONGEST_STARTED_BY} letters, digits, hyphens, slashes and underscores."
+        )
+    if len(request.reference_id or "") > LONGEST_REFERENCE_ID:
+        raise shapes.InvalidParameterException(f"referenceId must be at most {LONGEST_REFERENCE_ID} characters.")
+    if request.enable_execute_command:
+        raise shapes.UnsupportedFeatureException("ECS Exec is not supported.")
+    if request.volume_configurations:
+        raise shapes.UnsupportedFeatureException("Volumes that are configured at launch are not supported.")
+    if request.propagate_tags == "SERVICE":
+        raise shapes.InvalidParameterException("Tags can only be propagated from the task definition.")
+
+
+def _check_network(definition: shapes.TaskDefinition, network: shapes.NetworkConfiguration | None) -> None:
+    is_awsvpc = definition.network_mode == "awsvpc"
+    has_network = network is not None and network.awsvpc_configuration is not None
+    if has_network and not is_awsvpc:
+        raise shapes.InvalidParameterException(_NOT_VALID_NETWORK)
+    if is_awsvpc and not has_network:
+        raise shapes.InvalidParameterException(_NO_NETWORK)
+
+
+def _group(group: str | None) -> str | None:
+    """The task group; groups of services belong to services."""
+    if group is None:
+        return None
+    if not group.strip() or len(group) > LONGEST_GROUP:
+        raise shapes.InvalidParameterException(f"group must be 1 to {LONGEST_GROUP} characters.")
+    if group.startswith("service:"):
+        raise shapes.InvalidParameterException("Invalid namespace for group.")
+    return group
+
+
+def _tags(cluster: Cluster, task_definition: TaskDefinition, request: Launch) -> tuple[shapes.Tag, ...]:
+    """The request's tags, over the task definition's if they are propagated, and the tag that ECS manages."""
+    propagated = task_definition.tags if request.propagate_tags == "TASK_DEFINITION" else ()
+    if not (propagated or request.tags or request.enable_ecs_managed_tags):
+        return ()
+    tags = merged_tags(propagated, check_tags(request.tags))
+    if request.enable_ecs_managed_tags:
+        tags += (shapes.Tag(key="aws:ecs:clusterName", value=cluster.name),)
+    return tags
+
+
+def _has_instances(tx: Tables, cluster: Cluster) -> bool:
+    rows = tx.container_instances
+    return any(rows[arn].status == "ACTIVE" for arn in rows.keys_by(cluster_arn=cluster.arn))
+
+
+def _start(ctx: Context, tx: Tx, cluster: Cluster, template: Task, instance: ContainerInstance) -> Task:
+    """Put one more task on the instance; the fleet's view changes with the row."""
+    task = new_task(template, ctx.arns.task(cluster.name, tx.ids.hex32()), tx.ids)
+    task = placed_on(task, instance, _taken_gpus(tx, instance) if template.resources.gpu_count else ())
+    tx.tasks.put(task)
+    return task
+
+
+def _wanted(template: Task, task_definition: TaskDefinition, request: shapes.RunTaskRequest, count: int) -> Wanted:
+    definition = task_definition.definition
+    required = definition.requires_attributes or ()
+    return Wanted(
+        cluster_arn=template.cluster_arn,
+        count=count,
+        resources=template.resources,
+        group=template.group,
+        constraints=(*(definition.placement_constraints or ()), *(request.placement_constraints or ())),
+        strategies=request.placement_strategy or (),
+        required_attributes=(*required, EXTERNAL) if template.launch_type == "EXTERNAL" else required,
+    )
+
+
+def _refusal(
+    ctx: Context, instance: ContainerInstance, wanted: Resources, required: tuple[shapes.Attribute, ...]
+) -> str | None:
+    """Why StartTask cannot start the task there, in ECS's words; None if it can."""
+    if not instance.is_placeable:
+        return "AGENT" if instance.status == "ACTIVE" else "INACTIVE"
+    for attribute in required:
+        value = instance.attribute(attribute.name)
+        if value is None or (attribute.value and value != attribute.value):
+            return "ATTRIBUTE"
+    free = ctx.world.fleet.free(instance.arn)
+    lacking = {
+        "CPU": wanted.cpu_units > free.cpu_units,
+        "MEMORY": wanted.memory_mib > free.memory_mib,
+        "PORTS": bool({*wanted.ports} & {*free.ports} or {*wanted.ports_udp} & {*free.ports_udp}),
+        "GPU": wanted.gpu_count > free.gpu_count,
+    }
+    return next((f"RESOURCE:{name}" for name, is_lacking in lacking.items() if is_lacking), None)
+
+
+def _taken_gpus(tx: Tables, instance: ContainerInstance) -> Iterable[str]:
+    return [
+        gpu_id
+        for task in tx.tasks.by(container_instance_arn=instance.arn)
+        if not task.is_stopped
+        for container in task.containers
+        for gpu_id in container.gpu_ids
+    ]
