@@ -40,3 +40,9 @@ def iso8601(instant: float) -> str:
 def rfc3339(instant: float) -> str:
     """`2026-11-23T01:58:07.123456Z`: the form of the task metadata endpoint."""
     return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def iso8601_fraction(instant: float) -> str:
+    """As `iso8601`, with milliseconds where there are any: timestamps in query/XML answers."""
+    moment = datetime.fromtimestamp(round(instant, 3), UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{moment.microsecond // 1000:03d}Z" if moment.microsecond else "Z")

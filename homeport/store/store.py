@@ -97,6 +97,10 @@ class Store:
         for subscription in self._subscriptions:
             subscription.offer(self.version, changes)
 
+    def look(self) -> Tx:
+        """The tables as a read-only operation gets them: with an instant, but a write is a Bug."""
+        return Tx(self.read, self._clock.now(), self.version, self._seed, self._ids)
+
     async def durable(self, version: int) -> None:
         """Return once `version` can no longer be lost; raises if the journal failed, which must end the process."""
         await self._journal.durable(version)
