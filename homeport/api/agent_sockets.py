@@ -1,0 +1,45 @@
+"""The agents' websockets as the front door sees them: one object for both kinds, `acs` and `tcs`."""
+
+from collections.abc import Mapping
+
+from homeport.api.acs import AcsServer
+from homeport.api.agent_queries import Refusal
+from homeport.api.tcs import TcsServer
+from homeport.base.log import get_logger
+from homeport.base.socket import Socket
+
+log = get_logger("agent_sockets")
+ACS = "acs"
+TCS = "tcs"
+INTERNAL_ERROR = 1011
+
+
+class AgentSockets:
+    """`kind` is `acs` or `tcs`. The query's values are already URL-decoded."""
+
+    def __init__(self, acs: AcsServer, tcs: TcsServer) -> None:
+        self.acs = acs
+        self.tcs = tcs
+
+    def refuse(self, kind: str, query: Mapping[str, str]) -> Refusal | None:
+        """Status and body with which to answer the upgrade instead; None to go on."""
+        return self.acs.refuse(query) if kind == ACS else self.tcs.refuse(query)
+
+    async def accept(self, kind: str, query: Mapping[str, str], socket: Socket, endpoint: str = "") -> None:
+        """Serve an upgraded connection to its end. `endpoint` is our base URL as the agent addressed it.
+
+        What goes wrong with one connection ends that connection only.
+        """
+        try:
+            if kind == ACS:
+                await self.acs.accept(query, socket, endpoint)
+            else:
+                await self.tcs.accept(query, socket)
+        except Exception:
+            log.exception("connection_failed", kind=kind)
+            await socket.close(INTERNAL_ERROR, "internal error")
+
+    async def close(self) -> None:
+        """Close all connections actively, so that agents reconnect at once instead of waiting for a time-out."""
+        await self.acs.close()
+        await self.tcs.close()

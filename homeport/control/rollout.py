@@ -1,0 +1,181 @@
+"""The arithmetic of a rolling deployment, and of a steady service: which tasks to start and which to stop next (pure).
+
+Every round looks at what is there and makes as much progress as the limits allow; nothing is remembered between
+rounds. The limits (Developer Guide, "Deploy Amazon ECS services by replacing tasks"):
+
+    floor   = ceil(desired x minimumHealthyPercent)    healthy tasks never fall below it by our own stops
+    ceiling = floor(desired x maximumPercent)          tasks that run or are starting never rise above it by our starts
+
+Worked example, desired 3, 100 % / 200 %: ceiling 6, floor 3. Three old healthy tasks: start 3 new ones. As each new
+one becomes healthy there is one healthy task above the floor, and one old task stops. Desired 4, 50 % / 100 %:
+ceiling 4, floor 2. No room to start, so two old tasks stop, two new ones start, and so on.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+
+class Condition(Enum):
+    """A live task as a deployment sees it. STARTING: not RUNNING yet; WAITING: RUNNING, its health not yet known."""
+
+    STARTING = "starting"
+    WAITING = "waiting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class LiveTask(NamedTuple):
+    """A task whose desired status is RUNNING. `is_leaving`: on a container instance that drains.
+
+    `is_protected` tasks are not stopped for scale-in or deployments.
+    """
+
+    arn: str
+    deployment_id: str
+    condition: Condition
+    is_leaving: bool = False
+    is_protected: bool = False
+
+
+class Limits(NamedTuple):
+    """What the service asks for; percents of `desired_count`."""
+
+    desired_count: int
+    minimum_healthy_percent: int
+    maximum_percent: int
+
+    @property
+    def floor(self) -> int:
+        return math.ceil(self.desired_count * self.minimum_healthy_percent / 100)
+
+    @property
+    def ceiling(self) -> int:
+        return math.floor(self.desired_count * self.maximum_percent / 100)
+
+
+class Blocked(Enum):
+    """Why a round can do nothing although the service is not where it should be."""
+
+    CONFIGURATION = "configuration"
+    PROTECTED = "protected"
+
+
+class RolloutPlan(NamedTuple):
+    """`start` tasks of the primary deployment, `restart` of older ones (by deployment id), stop these (ARNs)."""
+
+    start: int
+    restart: dict[str, int]
+    stop: tuple[str, ...]
+    blocked: Blocked | None
+    is_complete: bool
+
+
+_STOP_FIRST = (Condition.UNHEALTHY, Condition.STARTING, Condition.WAITING, Condition.HEALTHY)
+
+
+def plan_rollout(
+    limits: Limits,
+    primary_id: str | None,
+    older: dict[str, int],
+    tasks: Sequence[LiveTask],
+    *,
+    may_start: bool = True,
+) -> RolloutPlan:
+    """One round. `tasks` in the order in which they should be given up (scale-in order); `older` maps each older
+    deployment to the number of tasks it still ought to have; `may_start` False while starts are throttled or frozen.
+    """
+    new = [task for task in tasks if task.deployment_id == primary_id and not task.is_leaving]
+    leaving = [task for task in tasks if task.deployment_id != primary_id or task.is_leaving]
+    room = max(0, limits.ceiling - len(tasks))
+    restart = _restarts(limits, older, tasks, room) if may_start else {}
+    wanted = _wanted(limits, new) if primary_id is not None else 0
+    start = min(wanted, room - sum(restart.values())) if may_start else 0
+    stop = _stops(
+        limits, new, leaving, shortage=wanted - start if may_start else 0, healthy=_count(tasks, Condition.HEALTHY)
+    )
+    is_complete = (
+        not leaving and len(new) == limits.desired_count and all(task.condition is Condition.HEALTHY for task in new)
+    )
+    blocked = None
+    if may_start and not (start or restart or stop or is_complete):
+        blocked = _blocked(wanted, tasks, leaving, new, limits)
+    return RolloutPlan(start, restart, stop, blocked, is_complete)
+
+
+def _count(tasks: Iterable[LiveTask], condition: Condition) -> int:
+    return sum(task.condition is condition for task in tasks)
+
+
+def _wanted(limits: Limits, new: Sequence[LiveTask]) -> int:
+    """Missing tasks, plus one replacement for each unhealthy one that has none yet: replacements start before stops."""
+    surplus = max(0, len(new) - limits.desired_count)
+    return max(0, limits.desired_count - len(new)) + max(
+        0, min(_count(new, Condition.UNHEALTHY), limits.desired_count) - surplus
+    )
+
+
+def _restarts(limits: Limits, older: dict[str, int], tasks: Sequence[LiveTask], room: int) -> dict[str, int]:
+    """A task of an older deployment that died during a rollout comes back with its own revision while health is below
+    the floor: a broken new revision must not eat the old one away.
+    """
+    missing_health = limits.floor - sum(task.condition is not Condition.UNHEALTHY for task in tasks)
+    restarts: dict[str, int] = {}
+    for deployment_id, count in older.items():
+        present = sum(task.deployment_id == deployment_id for task in tasks)
+        number = min(count - present, missing_health, room)
+        if number > 0:
+            restarts[deployment_id] = number
+            missing_health -= number
+            room -= number
+    return restarts
+
+
+def _stops(
+    limits: Limits, new: Sequence[LiveTask], leaving: Sequence[LiveTask], *, shortage: int, healthy: int
+) -> tuple[str, ...]:
+    """What to give up now: leaving tasks that the new ones have made superfluous or whose room is needed, then surplus."""
+    budget = max(0, healthy - limits.floor)
+    kept = max(0, limits.desired_count - _count(new, Condition.HEALTHY))
+    superfluous = max(0, len(leaving) - kept, min(shortage, len(leaving)))
+    stops, budget = _take(leaving, superfluous, budget)
+    surplus = len(new) - limits.desired_count
+    unhealthy = _count(new, Condition.UNHEALTHY)
+    if surplus > 0:
+        # A replacement on its way decides first whether the unhealthy task it replaces may go.
+        undecided = _count(new, Condition.STARTING) + _count(new, Condition.WAITING)
+        number = surplus if not unhealthy else max(0, surplus - min(undecided, unhealthy))
+        more, budget = _take(new, number, budget)
+        stops += more
+    elif unhealthy and shortage > 0 and not stops:
+        stops += _take(new, 1, 0)[0]
+    return tuple(stops)
+
+
+def _take(tasks: Sequence[LiveTask], number: int, budget: int) -> tuple[list[str], int]:
+    """Up to `number` unprotected tasks, the least useful first; at most `budget` healthy ones."""
+    taken: list[str] = []
+    for condition in _STOP_FIRST:
+        for task in tasks:
+            if task.condition is not condition or task.is_protected or len(taken) >= number:
+                continue
+            if condition is Condition.HEALTHY:
+                if budget <= 0:
+                    continue
+                budget -= 1
+            taken.append(task.arn)
+    return taken, budget
+
+
+def _blocked(
+    wanted: int, tasks: Sequence[LiveTask], leaving: Sequence[LiveTask], new: Sequence[LiveTask], limits: Limits
+) -> Blocked | None:
+    """Nothing can move and nothing is under way that could change that."""
+    if any(task.condition in (Condition.STARTING, Condition.WAITING) for task in tasks):
+        return None
+    if any(task.is_protected for task in leaving) or (
+        len(new) > limits.desired_count and any(task.is_protected for task in new)
+    ):
+        return Blocked.PROTECTED
+    return Blocked.CONFIGURATION if wanted or leaving else None
