@@ -1,21 +1,32 @@
-"""Where tasks go: `place` chooses a container instance for each of a number of identical tasks."""
+"""Where tasks go: `place` chooses a container instance for each of a number of identical tasks.
+
+Candidates are the instances that satisfy resources, attributes and constraints (`constraints`), in the order of the
+strategies (`strategies`), kept ready between calls (`pool`). Each choice is entered into the fleet at once, so that the
+next one sees it, and all are taken out again at the end: the caller puts the rows, and only rows count. Nothing here
+costs time proportional to the number of instances or tasks for each task placed.
+"""
 
 import random
+from collections.abc import Iterable
 
 from msgspec import Struct
 
+from homeport.model.expression import ExpressionError, parse
 from homeport.model.resources import Resources
-from homeport.scheduler.fleet import Fleet
+from homeport.scheduler.constraints import Constraint, Needs, obstacles
+from homeport.scheduler.fleet import ClusterHosts, Fleet, Host
+from homeport.scheduler.pool import pool_for
 from homeport.shapes import ecs as shapes
 
-Constraint = shapes.PlacementConstraint | shapes.TaskDefinitionPlacementConstraint
+MAX_FAILURES = 100
+"""Instances for which a reason is given when something was not placed, oldest first."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
     """`count` identical tasks. `group` is `family:NAME`, `service:NAME` or the caller's.
 
-    `constraints` are those of the request and of the task definition together; their expressions must have been
-    checked (`validate_constraints`), for `place` raises ExpressionError on one that cannot be parsed.
+    `constraints` are those of the request and of the task definition together; they and the strategies must have been
+    checked by `check_constraints` and `check_strategies`. Without strategies any candidate is as good as another.
     """
 
     cluster_arn: str
@@ -35,5 +46,92 @@ class Placed(Struct, frozen=True):
 
 
 def place(fleet: Fleet, wanted: Wanted, rng: random.Random) -> Placed:
-    """Choose instances; changes nothing. Failures are given only when something was not placed."""
-    raise NotImplementedError
+    """Choose instances; the fleet is afterwards as before. Failures only when something was not placed."""
+    cluster = fleet.cluster(wanted.cluster_arn)
+    pool = pool_for(
+        cluster, wanted.resources, wanted.constraints, wanted.required_attributes, wanted.strategies, wanted.group
+    )
+    chosen: list[Host] = []
+    failures: tuple[shapes.Failure, ...] = ()
+    try:
+        for _ in range(wanted.count):
+            host = pool.pick(rng)
+            if host is None:
+                failures = failures_of(fleet, wanted.cluster_arn, pool.needs)
+                break
+            host.add(wanted.resources, 1)
+            host.add_group(wanted.group, 1)
+            chosen.append(host)
+            pool.look_at(host)
+    finally:
+        _take_out(cluster, wanted, chosen)
+    return Placed(tuple([host.arn for host in chosen]), failures)
+
+
+def _take_out(cluster: ClusterHosts, wanted: Wanted, chosen: list[Host]) -> None:
+    for host in chosen:
+        host.add(wanted.resources, -1)
+        host.add_group(wanted.group, -1)
+    for host in dict.fromkeys(chosen):
+        cluster.touch(host)
+
+
+def failures_of(fleet: Fleet, cluster_arn: str, needs: Needs) -> tuple[shapes.Failure, ...]:
+    """The first obstacle of each ACTIVE instance, at most MAX_FAILURES. Draining instances are not considered."""
+    failures: list[shapes.Failure] = []
+    for instance in fleet.instances(cluster_arn):
+        host = fleet.host(instance.arn)
+        if host is None or instance.status != "ACTIVE":
+            continue
+        obstacle = next(obstacles(needs, host), None)
+        if obstacle is not None:
+            failures.append(shapes.Failure(arn=instance.arn, reason=obstacle.reason, detail=obstacle.detail))
+            if len(failures) == MAX_FAILURES:
+                break
+    return tuple(failures)
+
+
+def check_constraints(constraints: Iterable[Constraint]) -> None:
+    """Raise InvalidParameterException for what ECS refuses: bad expressions, more than ten constraints."""
+    constraints = tuple(constraints)
+    if len(constraints) > 10:
+        raise shapes.InvalidParameterException("Too many placement constraints: at most 10 are allowed for a task.")
+    for constraint in constraints:
+        if constraint.type == "memberOf":
+            if not constraint.expression:
+                raise shapes.InvalidParameterException("The memberOf placement constraint needs an expression.")
+            try:
+                parse(constraint.expression)
+            except ExpressionError as error:
+                raise shapes.InvalidParameterException(
+                    f"The placement constraint expression is not valid: {error}"
+                ) from None
+        elif constraint.type == "distinctInstance":
+            if constraint.expression:
+                raise shapes.InvalidParameterException(
+                    "The distinctInstance placement constraint does not take an expression."
+                )
+        else:
+            raise shapes.InvalidParameterException("A placement constraint needs a type: distinctInstance or memberOf.")
+
+
+def check_strategies(strategies: tuple[shapes.PlacementStrategy, ...]) -> None:
+    """Raise InvalidParameterException for more than five strategies, or a field that does not fit its type."""
+    if len(strategies) > 5:
+        raise shapes.InvalidParameterException("Too many placement strategies: at most 5 are allowed.")
+    for strategy in strategies:
+        field = strategy.field or ""
+        if strategy.type is None:
+            raise shapes.InvalidParameterException("A placement strategy needs a type: random, spread or binpack.")
+        if strategy.type == "random" and field:
+            raise shapes.InvalidParameterException("The random placement strategy does not take a field.")
+        if strategy.type == "binpack" and field.lower() not in {"cpu", "memory"}:
+            raise shapes.InvalidParameterException("The field of the binpack placement strategy must be cpu or memory.")
+        if strategy.type == "spread" and not _is_spread_field(field):
+            raise shapes.InvalidParameterException(
+                "The field of the spread placement strategy must be instanceId, host or attribute:NAME."
+            )
+
+
+def _is_spread_field(field: str) -> bool:
+    return field in {"instanceId", "host"} or (field.startswith("attribute:") and len(field) > len("attribute:"))
