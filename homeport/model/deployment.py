@@ -1,0 +1,111 @@
+"""How a service gets from one revision to the next.
+
+Three rows tell one story. A *service revision* is the immutable snapshot that tasks are made from. A *deployment*
+(`ecs-svc/N`, an entry of `deployments[]`) is a revision that has or wants tasks; tasks name it in `startedBy`. A
+*service deployment* is the history of one attempt to make a revision the service's own, with its strategy and outcome.
+"""
+
+from msgspec import Struct
+
+from homeport.shapes import ecs as shapes
+
+
+class ServiceRevision(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`image_digests` (container name -> `sha256:…`) is filled in once by the first task of the first deployment."""
+
+    arn: str
+    service_arn: str
+    cluster_arn: str
+    task_definition_arn: str
+    created_at: float
+    launch_type: str | None = "EC2"
+    platform_version: str | None = None
+    load_balancers: tuple[shapes.LoadBalancer, ...] = ()
+    network_configuration: shapes.NetworkConfiguration | None = None
+    image_digests: dict[str, str] = {}
+    digests_resolved: bool = False
+
+
+class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`status` PRIMARY, ACTIVE (older, still has tasks) or INACTIVE; `failed_tasks` counts for the circuit breaker.
+
+    `failures_in_a_row` is reset by a healthy task unless the breaker says otherwise; `reached_running` is the breaker's
+    second stage; `traffic_percent` and `test_traffic_percent` are what the production and test rules give it.
+    """
+
+    id: str
+    service_arn: str
+    cluster_arn: str
+    revision_arn: str
+    task_definition_arn: str
+    created_at: float
+    updated_at: float
+    status: str = "PRIMARY"
+    rollout_state: shapes.DeploymentRolloutState = "IN_PROGRESS"
+    rollout_state_reason: str = ""
+    desired_count: int = 0
+    failed_tasks: int = 0
+    failures_in_a_row: int = 0
+    reached_running: bool = False
+    completed_at: float | None = None
+    launch_type: str | None = "EC2"
+    traffic_percent: float = 0.0
+    test_traffic_percent: float = 0.0
+
+
+class HookState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One lifecycle hook at one stage: what DescribeServiceDeployments shows, and when it is next looked at.
+
+    `index` is the hook's place in the configuration; `step` counts repetitions of a stage (linear and canary).
+    """
+
+    id: str
+    index: int
+    stage: str
+    step: int
+    status: shapes.DeploymentLifecycleHookStatus
+    started_at: float
+    expires_at: float
+    call_after: float | None = None
+    reason: str | None = None
+
+
+class RevisionCounts(Struct, frozen=True, kw_only=True):
+    """A revision with its tasks at the deployment's start."""
+
+    arn: str
+    deployment_id: str
+    requested: int
+    running: int
+    pending: int
+
+
+class ServiceDeployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One attempt. `target_deployment_id` is the deployment it rolls out; after a rollback, `rollback_deployment_id` the one
+    it went back to. `stage`, `stage_started_at` and `step` are where a blue/green, linear or canary attempt stands.
+    """
+
+    arn: str
+    service_arn: str
+    cluster_arn: str
+    target_revision_arn: str
+    target_deployment_id: str
+    created_at: float
+    updated_at: float
+    configuration: shapes.DeploymentConfiguration
+    sources: tuple[RevisionCounts, ...] = ()
+    status: shapes.ServiceDeploymentStatus = "PENDING"
+    status_reason: str | None = None
+    stage: str | None = None
+    stage_started_at: float | None = None
+    step: int = 0
+    traffic_percent: float = 0.0
+    hooks: tuple[HookState, ...] = ()
+    started_at: float | None = None
+    finished_at: float | None = None
+    stopped_at: float | None = None
+    breaker_status: shapes.ServiceDeploymentRollbackMonitorsStatus = "DISABLED"
+    rollback_deployment_id: str | None = None
+    rollback_revision_arn: str | None = None
+    rollback_reason: str | None = None
+    rollback_started_at: float | None = None
