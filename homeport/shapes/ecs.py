@@ -11,6 +11,10 @@ from homeport.shapes import spec
 
 __all__ = ["SERVICE", "Annotated", "Any", "Literal", "Meta"]
 
+Int32 = Annotated[int, Meta(ge=-2147483648, le=2147483647)]
+Int64 = Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)]
+Timestamp = Annotated[float, Meta(ge=-62135596800.0, le=253402300799.0)]
+
 AcceleratorManufacturer = Literal['amazon-web-services', 'amd', 'nvidia', 'xilinx', 'habana']
 AcceleratorName = Literal['a100', 'inferentia', 'k520', 'k80', 'm60', 'radeon-pro-v520', 't4', 'vu9p', 'v100', 'a10g', 'h100', 't4g', 'l40s', 'l4']
 AcceleratorType = Literal['gpu', 'fpga', 'inference']
@@ -135,13 +139,13 @@ VersionConsistency = Literal['enabled', 'disabled']
 
 
 class AcceleratorCountRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    min: int | None = None
-    max: int | None = None
+    min: Int32 | None = None
+    max: Int32 | None = None
 
 
 class AcceleratorTotalMemoryMiBRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    min: int | None = None
-    max: int | None = None
+    min: Int32 | None = None
+    max: Int32 | None = None
 
 
 class AdvancedConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'alternate_target_group_arn': 'alternateTargetGroupArn', 'production_listener_rule': 'productionListenerRule', 'test_listener_rule': 'testListenerRule', 'role_arn': 'roleArn'}):
@@ -205,13 +209,13 @@ class AwsVpcConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True,
 
 
 class BaselineEbsBandwidthMbpsRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    min: int | None = None
-    max: int | None = None
+    min: Int32 | None = None
+    max: Int32 | None = None
 
 
 class CanaryConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'canary_percent': 'canaryPercent', 'canary_bake_time_in_minutes': 'canaryBakeTimeInMinutes'}):
     canary_percent: float | None = None
-    canary_bake_time_in_minutes: int | None = None
+    canary_bake_time_in_minutes: Int32 | None = None
 
 
 class CapacityProvider(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'capacity_provider_arn': 'capacityProviderArn', 'auto_scaling_group_provider': 'autoScalingGroupProvider', 'managed_instances_provider': 'managedInstancesProvider', 'update_status': 'updateStatus', 'update_status_reason': 'updateStatusReason'}):
@@ -243,10 +247,10 @@ class Cluster(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'cl
     cluster_name: str | None = None
     configuration: ClusterConfiguration | None = None
     status: str | None = None
-    registered_container_instances_count: int | None = None
-    running_tasks_count: int | None = None
-    pending_tasks_count: int | None = None
-    active_services_count: int | None = None
+    registered_container_instances_count: Int32 | None = None
+    running_tasks_count: Int32 | None = None
+    pending_tasks_count: Int32 | None = None
+    active_services_count: Int32 | None = None
     statistics: tuple[KeyValuePair, ...] | None = None
     tags: Annotated[tuple[Tag, ...], Meta(min_length=0, max_length=50)] | None = None
     settings: tuple[ClusterSetting, ...] | None = None
@@ -283,7 +287,7 @@ class Container(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'
     image_digest: str | None = None
     runtime_id: str | None = None
     last_status: str | None = None
-    exit_code: int | None = None
+    exit_code: Int32 | None = None
     reason: str | None = None
     network_bindings: tuple[NetworkBinding, ...] | None = None
     network_interfaces: tuple[NetworkInterface, ...] | None = None
@@ -301,9 +305,9 @@ class ContainerDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True,
     name: str | None = None
     image: str | None = None
     repository_credentials: RepositoryCredentials | None = None
-    cpu: int | None = None
-    memory: int | None = None
-    memory_reservation: int | None = None
+    cpu: Int32 | None = None
+    memory: Int32 | None = None
+    memory_reservation: Int32 | None = None
     links: tuple[str, ...] | None = None
     port_mappings: tuple[PortMapping, ...] | None = None
     essential: bool | None = None
@@ -317,8 +321,8 @@ class ContainerDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True,
     linux_parameters: LinuxParameters | None = None
     secrets: tuple[Secret, ...] | None = None
     depends_on: tuple[ContainerDependency, ...] | None = None
-    start_timeout: int | None = None
-    stop_timeout: int | None = None
+    start_timeout: Int32 | None = None
+    stop_timeout: Int32 | None = None
     version_consistency: VersionConsistency | None = None
     hostname: str | None = None
     user: str | None = None
@@ -357,18 +361,18 @@ class ContainerInstance(Struct, frozen=True, kw_only=True, omit_defaults=True, r
     container_instance_arn: str | None = None
     ec2_instance_id: str | None = None
     capacity_provider_name: str | None = None
-    version: int | None = None
+    version: Int64 | None = None
     version_info: VersionInfo | None = None
     remaining_resources: tuple[Resource, ...] | None = None
     registered_resources: tuple[Resource, ...] | None = None
     status: str | None = None
     status_reason: str | None = None
     agent_connected: bool | None = None
-    running_tasks_count: int | None = None
-    pending_tasks_count: int | None = None
+    running_tasks_count: Int32 | None = None
+    pending_tasks_count: Int32 | None = None
     agent_update_status: AgentUpdateStatus | None = None
     attributes: tuple[Attribute, ...] | None = None
-    registered_at: float | None = None
+    registered_at: Timestamp | None = None
     attachments: tuple[Attachment, ...] | None = None
     tags: Annotated[tuple[Tag, ...], Meta(min_length=0, max_length=50)] | None = None
     health_status: ContainerInstanceHealthStatus | None = None
@@ -385,23 +389,23 @@ class ContainerOverride(Struct, frozen=True, kw_only=True, omit_defaults=True, r
     command: tuple[str, ...] | None = None
     environment: tuple[KeyValuePair, ...] | None = None
     environment_files: tuple[EnvironmentFile, ...] | None = None
-    cpu: int | None = None
-    memory: int | None = None
-    memory_reservation: int | None = None
+    cpu: Int32 | None = None
+    memory: Int32 | None = None
+    memory_reservation: Int32 | None = None
     resource_requirements: tuple[ResourceRequirement, ...] | None = None
 
 
 class ContainerRestartPolicy(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'ignored_exit_codes': 'ignoredExitCodes', 'restart_attempt_period': 'restartAttemptPeriod'}):
     enabled: bool
-    ignored_exit_codes: tuple[int, ...] | None = None
-    restart_attempt_period: int | None = None
+    ignored_exit_codes: tuple[Int32, ...] | None = None
+    restart_attempt_period: Int32 | None = None
 
 
 class ContainerStateChange(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'container_name': 'containerName', 'image_digest': 'imageDigest', 'runtime_id': 'runtimeId', 'exit_code': 'exitCode', 'network_bindings': 'networkBindings'}):
     container_name: str | None = None
     image_digest: str | None = None
     runtime_id: str | None = None
-    exit_code: int | None = None
+    exit_code: Int32 | None = None
     network_bindings: tuple[NetworkBinding, ...] | None = None
     reason: str | None = None
     status: str | None = None
@@ -460,7 +464,7 @@ class CreateDaemonRequest(Struct, frozen=True, kw_only=True, omit_defaults=True,
 class CreateDaemonResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'daemon_arn': 'daemonArn', 'created_at': 'createdAt', 'deployment_arn': 'deploymentArn'}):
     daemon_arn: str | None = None
     status: DaemonStatus | None = None
-    created_at: float | None = None
+    created_at: Timestamp | None = None
     deployment_arn: str | None = None
 
 
@@ -516,7 +520,7 @@ class CreateServiceRequest(Struct, frozen=True, kw_only=True, omit_defaults=True
     availability_zone_rebalancing: AvailabilityZoneRebalancing | None = None
     load_balancers: tuple[LoadBalancer, ...] | None = None
     service_registries: tuple[ServiceRegistry, ...] | None = None
-    desired_count: int | None = None
+    desired_count: Int32 | None = None
     client_token: str | None = None
     launch_type: LaunchType | None = None
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
@@ -526,7 +530,7 @@ class CreateServiceRequest(Struct, frozen=True, kw_only=True, omit_defaults=True
     placement_constraints: tuple[PlacementConstraint, ...] | None = None
     placement_strategy: tuple[PlacementStrategy, ...] | None = None
     network_configuration: NetworkConfiguration | None = None
-    health_check_grace_period_seconds: int | None = None
+    health_check_grace_period_seconds: Int32 | None = None
     scheduling_strategy: SchedulingStrategy | None = None
     deployment_controller: DeploymentController | None = None
     tags: Annotated[tuple[Tag, ...], Meta(min_length=0, max_length=50)] | None = None
@@ -565,8 +569,8 @@ class CreateTaskSetResponse(Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class CreatedAt(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    before: float | None = None
-    after: float | None = None
+    before: Timestamp | None = None
+    after: Timestamp | None = None
 
 
 class DaemonAlarmConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'alarm_names': 'alarmNames'}):
@@ -576,24 +580,24 @@ class DaemonAlarmConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=
 
 class DaemonCapacityProvider(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'running_count': 'runningCount', 'without_daemon_count': 'withoutDaemonCount'}):
     arn: str | None = None
-    running_count: int | None = None
-    without_daemon_count: int | None = None
+    running_count: Int32 | None = None
+    without_daemon_count: Int32 | None = None
 
 
 class DaemonCircuitBreaker(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'failure_count': 'failureCount'}):
-    failure_count: int | None = None
+    failure_count: Int32 | None = None
     status: DaemonDeploymentRollbackMonitorsStatus | None = None
-    threshold: int | None = None
+    threshold: Int32 | None = None
 
 
 class DaemonContainerDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'memory_reservation': 'memoryReservation', 'repository_credentials': 'repositoryCredentials', 'health_check': 'healthCheck', 'entry_point': 'entryPoint', 'working_directory': 'workingDirectory', 'environment_files': 'environmentFiles', 'readonly_root_filesystem': 'readonlyRootFilesystem', 'mount_points': 'mountPoints', 'log_configuration': 'logConfiguration', 'firelens_configuration': 'firelensConfiguration', 'linux_parameters': 'linuxParameters', 'depends_on': 'dependsOn', 'start_timeout': 'startTimeout', 'stop_timeout': 'stopTimeout', 'system_controls': 'systemControls', 'pseudo_terminal': 'pseudoTerminal', 'restart_policy': 'restartPolicy'}):
     image: str
     name: str | None = None
-    memory: int | None = None
-    memory_reservation: int | None = None
+    memory: Int32 | None = None
+    memory_reservation: Int32 | None = None
     repository_credentials: RepositoryCredentials | None = None
     health_check: HealthCheck | None = None
-    cpu: int | None = None
+    cpu: Int32 | None = None
     essential: bool | None = None
     entry_point: tuple[str, ...] | None = None
     command: tuple[str, ...] | None = None
@@ -610,8 +614,8 @@ class DaemonContainerDefinition(Struct, frozen=True, kw_only=True, omit_defaults
     ulimits: tuple[Ulimit, ...] | None = None
     linux_parameters: DaemonLinuxParameters | None = None
     depends_on: tuple[ContainerDependency, ...] | None = None
-    start_timeout: int | None = None
-    stop_timeout: int | None = None
+    start_timeout: Int32 | None = None
+    stop_timeout: Int32 | None = None
     system_controls: tuple[SystemControl, ...] | None = None
     interactive: bool | None = None
     pseudo_terminal: bool | None = None
@@ -635,10 +639,10 @@ class DaemonDeployment(Struct, frozen=True, kw_only=True, omit_defaults=True, re
     alarms: DaemonDeploymentAlarms | None = None
     rollback: DaemonRollback | None = None
     deployment_configuration: DaemonDeploymentConfiguration | None = None
-    created_at: float | None = None
-    started_at: float | None = None
-    stopped_at: float | None = None
-    finished_at: float | None = None
+    created_at: Timestamp | None = None
+    started_at: Timestamp | None = None
+    stopped_at: Timestamp | None = None
+    finished_at: Timestamp | None = None
 
 
 class DaemonDeploymentAlarms(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'alarm_names': 'alarmNames', 'triggered_alarm_names': 'triggeredAlarmNames'}):
@@ -649,23 +653,23 @@ class DaemonDeploymentAlarms(Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 class DaemonDeploymentCapacityProvider(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'running_instance_count': 'runningInstanceCount', 'without_daemon_instance_count': 'withoutDaemonInstanceCount', 'draining_instance_count': 'drainingInstanceCount'}):
     arn: str | None = None
-    running_instance_count: int | None = None
-    without_daemon_instance_count: int | None = None
-    draining_instance_count: int | None = None
+    running_instance_count: Int32 | None = None
+    without_daemon_instance_count: Int32 | None = None
+    draining_instance_count: Int32 | None = None
 
 
 class DaemonDeploymentConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'drain_percent': 'drainPercent', 'bake_time_in_minutes': 'bakeTimeInMinutes'}):
     drain_percent: Annotated[float, Meta(ge=0.0, le=100.0)] | None = None
     alarms: DaemonAlarmConfiguration | None = None
-    bake_time_in_minutes: int | None = None
+    bake_time_in_minutes: Int32 | None = None
 
 
 class DaemonDeploymentRevisionDetail(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'capacity_providers': 'capacityProviders', 'total_running_instance_count': 'totalRunningInstanceCount', 'total_without_daemon_instance_count': 'totalWithoutDaemonInstanceCount', 'total_draining_instance_count': 'totalDrainingInstanceCount'}):
     arn: str | None = None
     capacity_providers: tuple[DaemonDeploymentCapacityProvider, ...] | None = None
-    total_running_instance_count: int | None = None
-    total_without_daemon_instance_count: int | None = None
-    total_draining_instance_count: int | None = None
+    total_running_instance_count: Int32 | None = None
+    total_without_daemon_instance_count: Int32 | None = None
+    total_draining_instance_count: Int32 | None = None
 
 
 class DaemonDeploymentSummary(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'daemon_deployment_arn': 'daemonDeploymentArn', 'daemon_arn': 'daemonArn', 'cluster_arn': 'clusterArn', 'status_reason': 'statusReason', 'target_daemon_revision_arn': 'targetDaemonRevisionArn', 'created_at': 'createdAt', 'started_at': 'startedAt', 'stopped_at': 'stoppedAt', 'finished_at': 'finishedAt'}):
@@ -675,10 +679,10 @@ class DaemonDeploymentSummary(Struct, frozen=True, kw_only=True, omit_defaults=T
     status: DaemonDeploymentStatus | None = None
     status_reason: str | None = None
     target_daemon_revision_arn: str | None = None
-    created_at: float | None = None
-    started_at: float | None = None
-    stopped_at: float | None = None
-    finished_at: float | None = None
+    created_at: Timestamp | None = None
+    started_at: Timestamp | None = None
+    stopped_at: Timestamp | None = None
+    finished_at: Timestamp | None = None
 
 
 class DaemonDetail(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'daemon_arn': 'daemonArn', 'cluster_arn': 'clusterArn', 'current_revisions': 'currentRevisions', 'deployment_arn': 'deploymentArn', 'created_at': 'createdAt', 'updated_at': 'updatedAt'}):
@@ -687,8 +691,8 @@ class DaemonDetail(Struct, frozen=True, kw_only=True, omit_defaults=True, rename
     status: DaemonStatus | None = None
     current_revisions: tuple[DaemonRevisionDetail, ...] | None = None
     deployment_arn: str | None = None
-    created_at: float | None = None
-    updated_at: float | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
 
 
 class DaemonLinuxParameters(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'init_process_enabled': 'initProcessEnabled'}):
@@ -703,7 +707,7 @@ class DaemonRevision(Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     cluster_arn: str | None = None
     daemon_arn: str | None = None
     daemon_task_definition_arn: str | None = None
-    created_at: float | None = None
+    created_at: Timestamp | None = None
     container_images: tuple[DaemonContainerImage, ...] | None = None
     propagate_tags: DaemonPropagateTags | None = None
     enable_ecs_managed_tags: bool | None = None
@@ -714,13 +718,13 @@ class DaemonRevision(Struct, frozen=True, kw_only=True, omit_defaults=True, rena
 class DaemonRevisionDetail(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'capacity_providers': 'capacityProviders', 'total_running_count': 'totalRunningCount', 'total_without_daemon_count': 'totalWithoutDaemonCount'}):
     arn: str | None = None
     capacity_providers: tuple[DaemonCapacityProvider, ...] | None = None
-    total_running_count: int | None = None
-    total_without_daemon_count: int | None = None
+    total_running_count: Int32 | None = None
+    total_without_daemon_count: Int32 | None = None
 
 
 class DaemonRollback(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'started_at': 'startedAt', 'rollback_target_daemon_revision_arn': 'rollbackTargetDaemonRevisionArn', 'rollback_capacity_providers': 'rollbackCapacityProviders'}):
     reason: str | None = None
-    started_at: float | None = None
+    started_at: Timestamp | None = None
     rollback_target_daemon_revision_arn: str | None = None
     rollback_capacity_providers: tuple[str, ...] | None = None
 
@@ -728,14 +732,14 @@ class DaemonRollback(Struct, frozen=True, kw_only=True, omit_defaults=True, rena
 class DaemonSummary(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'daemon_arn': 'daemonArn', 'created_at': 'createdAt', 'updated_at': 'updatedAt'}):
     daemon_arn: str | None = None
     status: DaemonStatus | None = None
-    created_at: float | None = None
-    updated_at: float | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
 
 
 class DaemonTaskDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'daemon_task_definition_arn': 'daemonTaskDefinitionArn', 'task_role_arn': 'taskRoleArn', 'execution_role_arn': 'executionRoleArn', 'container_definitions': 'containerDefinitions', 'registered_at': 'registeredAt', 'delete_requested_at': 'deleteRequestedAt', 'registered_by': 'registeredBy', 'pid_mode': 'pidMode', 'ipc_mode': 'ipcMode'}):
     daemon_task_definition_arn: str | None = None
     family: str | None = None
-    revision: int | None = None
+    revision: Int32 | None = None
     task_role_arn: str | None = None
     execution_role_arn: str | None = None
     container_definitions: tuple[DaemonContainerDefinition, ...] | None = None
@@ -743,8 +747,8 @@ class DaemonTaskDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     cpu: str | None = None
     memory: str | None = None
     status: DaemonTaskDefinitionStatus | None = None
-    registered_at: float | None = None
-    delete_requested_at: float | None = None
+    registered_at: Timestamp | None = None
+    delete_requested_at: Timestamp | None = None
     registered_by: str | None = None
     pid_mode: DaemonPidMode | None = None
     ipc_mode: DaemonIpcMode | None = None
@@ -752,9 +756,9 @@ class DaemonTaskDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
 
 class DaemonTaskDefinitionSummary(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'registered_at': 'registeredAt', 'registered_by': 'registeredBy', 'delete_requested_at': 'deleteRequestedAt'}):
     arn: str | None = None
-    registered_at: float | None = None
+    registered_at: Timestamp | None = None
     registered_by: str | None = None
-    delete_requested_at: float | None = None
+    delete_requested_at: Timestamp | None = None
     status: DaemonTaskDefinitionStatus | None = None
 
 
@@ -806,8 +810,8 @@ class DeleteDaemonRequest(Struct, frozen=True, kw_only=True, omit_defaults=True,
 class DeleteDaemonResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'daemon_arn': 'daemonArn', 'created_at': 'createdAt', 'updated_at': 'updatedAt', 'deployment_arn': 'deploymentArn'}):
     daemon_arn: str | None = None
     status: DaemonStatus | None = None
-    created_at: float | None = None
-    updated_at: float | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
     deployment_arn: str | None = None
 
 
@@ -871,12 +875,12 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={
     id: str | None = None
     status: str | None = None
     task_definition: str | None = None
-    desired_count: int | None = None
-    pending_count: int | None = None
-    running_count: int | None = None
-    failed_tasks: int | None = None
-    created_at: float | None = None
-    updated_at: float | None = None
+    desired_count: Int32 | None = None
+    pending_count: Int32 | None = None
+    running_count: Int32 | None = None
+    failed_tasks: Int32 | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
     launch_type: LaunchType | None = None
     platform_version: str | None = None
@@ -906,11 +910,11 @@ class DeploymentCircuitBreaker(Struct, frozen=True, kw_only=True, omit_defaults=
 
 class DeploymentConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'deployment_circuit_breaker': 'deploymentCircuitBreaker', 'maximum_percent': 'maximumPercent', 'minimum_healthy_percent': 'minimumHealthyPercent', 'bake_time_in_minutes': 'bakeTimeInMinutes', 'lifecycle_hooks': 'lifecycleHooks', 'linear_configuration': 'linearConfiguration', 'canary_configuration': 'canaryConfiguration', 'early_success_criteria': 'earlySuccessCriteria'}):
     deployment_circuit_breaker: DeploymentCircuitBreaker | None = None
-    maximum_percent: int | None = None
-    minimum_healthy_percent: int | None = None
+    maximum_percent: Int32 | None = None
+    minimum_healthy_percent: Int32 | None = None
     alarms: DeploymentAlarms | None = None
     strategy: DeploymentStrategy | None = None
-    bake_time_in_minutes: int | None = None
+    bake_time_in_minutes: Int32 | None = None
     lifecycle_hooks: tuple[DeploymentLifecycleHook, ...] | None = None
     linear_configuration: LinearConfiguration | None = None
     canary_configuration: CanaryConfiguration | None = None
@@ -945,7 +949,7 @@ class DeploymentLifecycleHookDetail(Struct, frozen=True, kw_only=True, omit_defa
     target_type: DeploymentLifecycleHookTargetType | None = None
     target_arn: str | None = None
     status: DeploymentLifecycleHookStatus | None = None
-    expires_at: float | None = None
+    expires_at: Timestamp | None = None
     timeout_action: DeploymentLifecycleHookAction | None = None
 
 
@@ -976,7 +980,7 @@ class DescribeCapacityProvidersRequest(Struct, frozen=True, kw_only=True, omit_d
     capacity_providers: tuple[str, ...] | None = None
     cluster: str | None = None
     include: tuple[CapacityProviderField, ...] | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
     next_token: str | None = None
 
 
@@ -1055,10 +1059,10 @@ class DescribeGatewayAlbConfiguration(Struct, frozen=True, kw_only=True, omit_de
     scheme: GatewayElbScheme | None = None
     access_logs: GatewayElbAccessLogConfiguration | None = None
     web_acl_arn: str | None = None
-    port: int | None = None
+    port: Int32 | None = None
     protocol: GatewayAlbProtocol | None = None
-    max_alb_count: int | None = None
-    current_alb_count: int | None = None
+    max_alb_count: Int32 | None = None
+    current_alb_count: Int32 | None = None
     http_desync: GatewayAlbDesyncMitigationMode | None = None
     test_traffic_rules: GatewayAlbTestTrafficRules | None = None
 
@@ -1073,7 +1077,7 @@ class DescribeGatewayRequest(Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 class DescribeGatewayResourcesRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'max_results': 'maxResults', 'next_token': 'nextToken'}):
     gateway: str
-    max_results: int | None = None
+    max_results: Int32 | None = None
     next_token: str | None = None
 
 
@@ -1207,8 +1211,8 @@ class ECSExpressGatewayService(Struct, frozen=True, kw_only=True, omit_defaults=
     current_deployment: str | None = None
     active_configurations: tuple[ExpressGatewayServiceConfiguration, ...] | None = None
     tags: Annotated[tuple[Tag, ...], Meta(min_length=0, max_length=50)] | None = None
-    created_at: float | None = None
-    updated_at: float | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
 
 
 class ECSManagedResources(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'ingress_paths': 'ingressPaths', 'auto_scaling': 'autoScaling', 'metric_alarms': 'metricAlarms', 'service_security_groups': 'serviceSecurityGroups', 'log_groups': 'logGroups', 'gateway_connections': 'gatewayConnections'}):
@@ -1229,7 +1233,7 @@ class EFSVolumeConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     file_system_id: str
     root_directory: str | None = None
     transit_encryption: EFSTransitEncryption | None = None
-    transit_encryption_port: int | None = None
+    transit_encryption_port: Int32 | None = None
     authorization_config: EFSAuthorizationConfig | None = None
 
 
@@ -1246,7 +1250,7 @@ class EnvironmentFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class EphemeralStorage(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'size_in_gi_b': 'sizeInGiB'}):
-    size_in_gi_b: int
+    size_in_gi_b: Int32
 
 
 class ExecuteCommandConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'kms_key_id': 'kmsKeyId', 'log_configuration': 'logConfiguration'}):
@@ -1282,7 +1286,7 @@ class ExecuteCommandResponse(Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 class ExpressGatewayContainer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'container_port': 'containerPort', 'aws_logs_configuration': 'awsLogsConfiguration', 'repository_credentials': 'repositoryCredentials'}):
     image: str
-    container_port: int | None = None
+    container_port: Int32 | None = None
     aws_logs_configuration: ExpressGatewayServiceAwsLogsConfiguration | None = None
     repository_credentials: ExpressGatewayRepositoryCredentials | None = None
     command: tuple[str, ...] | None = None
@@ -1295,10 +1299,10 @@ class ExpressGatewayRepositoryCredentials(Struct, frozen=True, kw_only=True, omi
 
 
 class ExpressGatewayScalingTarget(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'min_task_count': 'minTaskCount', 'max_task_count': 'maxTaskCount', 'auto_scaling_metric': 'autoScalingMetric', 'auto_scaling_target_value': 'autoScalingTargetValue'}):
-    min_task_count: int | None = None
-    max_task_count: int | None = None
+    min_task_count: Int32 | None = None
+    max_task_count: Int32 | None = None
     auto_scaling_metric: ExpressGatewayServiceScalingMetric | None = None
-    auto_scaling_target_value: int | None = None
+    auto_scaling_target_value: Int32 | None = None
 
 
 class ExpressGatewayServiceAwsLogsConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'log_group': 'logGroup', 'log_stream_prefix': 'logStreamPrefix'}):
@@ -1319,7 +1323,7 @@ class ExpressGatewayServiceConfiguration(Struct, frozen=True, kw_only=True, omit
     primary_container: ExpressGatewayContainer | None = None
     scaling_target: ExpressGatewayScalingTarget | None = None
     ingress_paths: tuple[IngressPathSummary, ...] | None = None
-    created_at: float | None = None
+    created_at: Timestamp | None = None
 
 
 class ExpressGatewayServiceNetworkConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'security_groups': 'securityGroups'}):
@@ -1366,8 +1370,8 @@ class Gateway(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'ga
     access_type: AccessType | None = None
     propagate_tags: PropagateGatewayTags | None = None
     tags: Annotated[tuple[Tag, ...], Meta(min_length=0, max_length=50)] | None = None
-    created_at: float | None = None
-    updated_at: float | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
 
 
 class GatewayAlbTestTrafficRules(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -1426,12 +1430,12 @@ class GatewayConnectorFilters(Struct, frozen=True, kw_only=True, omit_defaults=T
 
 class GatewayConnectorHealthCheck(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'health_check_protocol': 'healthCheckProtocol', 'health_check_port': 'healthCheckPort', 'health_check_path': 'healthCheckPath', 'health_check_timeout_seconds': 'healthCheckTimeoutSeconds', 'health_check_interval_seconds': 'healthCheckIntervalSeconds', 'healthy_threshold_count': 'healthyThresholdCount', 'unhealthy_threshold_count': 'unhealthyThresholdCount'}):
     health_check_protocol: GatewayConnectorHealthCheckProtocol | None = None
-    health_check_port: int | None = None
+    health_check_port: Int32 | None = None
     health_check_path: str | None = None
-    health_check_timeout_seconds: int | None = None
-    health_check_interval_seconds: int | None = None
-    healthy_threshold_count: int | None = None
-    unhealthy_threshold_count: int | None = None
+    health_check_timeout_seconds: Int32 | None = None
+    health_check_interval_seconds: Int32 | None = None
+    healthy_threshold_count: Int32 | None = None
+    unhealthy_threshold_count: Int32 | None = None
     matcher: GatewayConnectorHealthCheckMatcher | None = None
 
 
@@ -1520,7 +1524,7 @@ class GatewaySummary(Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     gateway_arn: str | None = None
     name: str | None = None
     status: GatewayStatus | None = None
-    created_at: float | None = None
+    created_at: Timestamp | None = None
 
 
 class GatewayTestTrafficHeader(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -1541,17 +1545,17 @@ class GetTaskProtectionResponse(Struct, frozen=True, kw_only=True, omit_defaults
 class GpuDevice(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'gpu_id': 'gpuId', 'sharing_mode': 'sharingMode', 'total_memory_in_mi_b': 'totalMemoryInMiB', 'remaining_memory_in_mi_b': 'remainingMemoryInMiB', 'container_count': 'containerCount'}):
     gpu_id: str | None = None
     sharing_mode: GpuSharingMode | None = None
-    total_memory_in_mi_b: int | None = None
-    remaining_memory_in_mi_b: int | None = None
-    container_count: int | None = None
+    total_memory_in_mi_b: Int32 | None = None
+    remaining_memory_in_mi_b: Int32 | None = None
+    container_count: Int32 | None = None
 
 
 class HealthCheck(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'start_period': 'startPeriod'}):
     command: tuple[str, ...]
-    interval: int | None = None
-    timeout: int | None = None
-    retries: int | None = None
-    start_period: int | None = None
+    interval: Int32 | None = None
+    timeout: Int32 | None = None
+    retries: Int32 | None = None
+    start_period: Int32 | None = None
 
 
 class HostEntry(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'ip_address': 'ipAddress'}):
@@ -1564,9 +1568,9 @@ class HostSharedAlbConfiguration(Struct, frozen=True, kw_only=True, omit_default
     scheme: GatewayElbScheme | None = None
     web_acl_arn: str | None = None
     access_logs: GatewayElbAccessLogConfiguration | None = None
-    port: int | None = None
+    port: Int32 | None = None
     protocol: GatewayAlbProtocol | None = None
-    max_alb_count: int | None = None
+    max_alb_count: Int32 | None = None
     http_desync: GatewayAlbDesyncMitigationMode | None = None
     test_traffic_rules: GatewayAlbTestTrafficRules | None = None
 
@@ -1586,7 +1590,7 @@ class InferenceAcceleratorOverride(Struct, frozen=True, kw_only=True, omit_defau
 
 
 class InfrastructureOptimization(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'scale_in_after': 'scaleInAfter'}):
-    scale_in_after: int | None = None
+    scale_in_after: Int32 | None = None
 
 
 class IngressPathSummary(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'access_type': 'accessType'}):
@@ -1598,8 +1602,8 @@ class InstanceHealthCheckResult(Struct, frozen=True, kw_only=True, omit_defaults
     type: InstanceHealthCheckType | None = None
     status: InstanceHealthCheckState | None = None
     status_reason: str | None = None
-    last_updated: float | None = None
-    last_status_change: float | None = None
+    last_updated: Timestamp | None = None
+    last_status_change: Timestamp | None = None
 
 
 class InstanceLaunchTemplate(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'ec2_instance_profile_arn': 'ec2InstanceProfileArn', 'network_configuration': 'networkConfiguration', 'storage_configuration': 'storageConfiguration', 'local_storage_configuration': 'localStorageConfiguration', 'capacity_option_type': 'capacityOptionType', 'instance_metadata_tags_propagation': 'instanceMetadataTagsPropagation', 'instance_requirements': 'instanceRequirements', 'fips_enabled': 'fipsEnabled', 'capacity_reservations': 'capacityReservations', 'nitro_enclaves_enabled': 'nitroEnclavesEnabled'}):
@@ -1634,8 +1638,8 @@ class InstanceRequirementsRequest(Struct, frozen=True, kw_only=True, omit_defaul
     memory_gi_b_per_v_cpu: MemoryGiBPerVCpuRequest | None = None
     excluded_instance_types: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=30, pattern='^(?:[a-zA-Z0-9\\.\\*\\-]+)$')], ...], Meta(min_length=0, max_length=400)] | None = None
     instance_generations: tuple[InstanceGeneration, ...] | None = None
-    spot_max_price_percentage_over_lowest_price: int | None = None
-    on_demand_max_price_percentage_over_lowest_price: int | None = None
+    spot_max_price_percentage_over_lowest_price: Int32 | None = None
+    on_demand_max_price_percentage_over_lowest_price: Int32 | None = None
     bare_metal: BareMetal | None = None
     burstable_performance: BurstablePerformance | None = None
     require_hibernate_support: bool | None = None
@@ -1651,7 +1655,7 @@ class InstanceRequirementsRequest(Struct, frozen=True, kw_only=True, omit_defaul
     accelerator_total_memory_mi_b: AcceleratorTotalMemoryMiBRequest | None = None
     network_bandwidth_gbps: NetworkBandwidthGbpsRequest | None = None
     allowed_instance_types: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=30, pattern='^(?:[a-zA-Z0-9\\.\\*\\-]+)$')], ...], Meta(min_length=0, max_length=400)] | None = None
-    max_spot_price_as_percentage_of_optimal_on_demand_price: int | None = None
+    max_spot_price_as_percentage_of_optimal_on_demand_price: Int32 | None = None
 
 
 class KernelCapabilities(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -1666,17 +1670,17 @@ class KeyValuePair(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class LinearConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'step_percent': 'stepPercent', 'step_bake_time_in_minutes': 'stepBakeTimeInMinutes'}):
     step_percent: float | None = None
-    step_bake_time_in_minutes: int | None = None
+    step_bake_time_in_minutes: Int32 | None = None
 
 
 class LinuxParameters(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'init_process_enabled': 'initProcessEnabled', 'shared_memory_size': 'sharedMemorySize', 'max_swap': 'maxSwap'}):
     capabilities: KernelCapabilities | None = None
     devices: tuple[Device, ...] | None = None
     init_process_enabled: bool | None = None
-    shared_memory_size: int | None = None
+    shared_memory_size: Int32 | None = None
     tmpfs: tuple[Tmpfs, ...] | None = None
-    max_swap: int | None = None
-    swappiness: int | None = None
+    max_swap: Int32 | None = None
+    swappiness: Int32 | None = None
 
 
 class ListAccountSettingsRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'principal_arn': 'principalArn', 'effective_settings': 'effectiveSettings', 'next_token': 'nextToken', 'max_results': 'maxResults'}):
@@ -1685,7 +1689,7 @@ class ListAccountSettingsRequest(Struct, frozen=True, kw_only=True, omit_default
     principal_arn: str | None = None
     effective_settings: bool | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
 
 
 class ListAccountSettingsResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'next_token': 'nextToken'}):
@@ -1699,7 +1703,7 @@ class ListAttributesRequest(Struct, frozen=True, kw_only=True, omit_defaults=Tru
     attribute_name: str | None = None
     attribute_value: str | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
 
 
 class ListAttributesResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'next_token': 'nextToken'}):
@@ -1709,7 +1713,7 @@ class ListAttributesResponse(Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 class ListClustersRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'next_token': 'nextToken', 'max_results': 'maxResults'}):
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
 
 
 class ListClustersResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'cluster_arns': 'clusterArns', 'next_token': 'nextToken'}):
@@ -1721,7 +1725,7 @@ class ListContainerInstancesRequest(Struct, frozen=True, kw_only=True, omit_defa
     cluster: str | None = None
     filter: str | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
     status: ContainerInstanceStatus | None = None
 
 
@@ -1734,7 +1738,7 @@ class ListDaemonDeploymentsRequest(Struct, frozen=True, kw_only=True, omit_defau
     daemon_arn: str
     status: tuple[DaemonDeploymentStatus, ...] | None = None
     created_at: CreatedAt | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
     next_token: str | None = None
 
 
@@ -1750,7 +1754,7 @@ class ListDaemonTaskDefinitionsRequest(Struct, frozen=True, kw_only=True, omit_d
     status: DaemonTaskDefinitionStatusFilter | None = None
     sort: SortOrder | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
 
 
 class ListDaemonTaskDefinitionsResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'daemon_task_definitions': 'daemonTaskDefinitions', 'next_token': 'nextToken'}):
@@ -1761,7 +1765,7 @@ class ListDaemonTaskDefinitionsResponse(Struct, frozen=True, kw_only=True, omit_
 class ListDaemonsRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'cluster_arn': 'clusterArn', 'capacity_provider_arns': 'capacityProviderArns', 'max_results': 'maxResults', 'next_token': 'nextToken'}):
     cluster_arn: str | None = None
     capacity_provider_arns: tuple[str, ...] | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
     next_token: str | None = None
 
 
@@ -1774,7 +1778,7 @@ class ListGatewayClusterAssociationsRequest(Struct, frozen=True, kw_only=True, o
     gateway: str | None = None
     cluster: str | None = None
     status: Annotated[tuple[GatewayClusterAssociationStatus, ...], Meta(min_length=0, max_length=3)] | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
     next_token: str | None = None
 
 
@@ -1789,7 +1793,7 @@ class ListGatewayRoutesRequest(Struct, frozen=True, kw_only=True, omit_defaults=
     service: str | None = None
     service_container_port_name: str | None = None
     status: Annotated[tuple[GatewayRouteStatus, ...], Meta(min_length=0, max_length=7)] | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
     next_token: str | None = None
 
 
@@ -1801,7 +1805,7 @@ class ListGatewayRoutesResponse(Struct, frozen=True, kw_only=True, omit_defaults
 class ListGatewaysRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'max_results': 'maxResults', 'next_token': 'nextToken'}):
     names: tuple[str, ...] | None = None
     status: Annotated[tuple[GatewayStatus, ...], Meta(min_length=0, max_length=5)] | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
     next_token: str | None = None
 
 
@@ -1816,7 +1820,7 @@ class ListServiceDeploymentsRequest(Struct, frozen=True, kw_only=True, omit_defa
     status: tuple[ServiceDeploymentStatus, ...] | None = None
     created_at: CreatedAt | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
 
 
 class ListServiceDeploymentsResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'service_deployments': 'serviceDeployments', 'next_token': 'nextToken'}):
@@ -1827,7 +1831,7 @@ class ListServiceDeploymentsResponse(Struct, frozen=True, kw_only=True, omit_def
 class ListServicesByNamespaceRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'next_token': 'nextToken', 'max_results': 'maxResults'}):
     namespace: str
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
 
 
 class ListServicesByNamespaceResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'service_arns': 'serviceArns', 'next_token': 'nextToken'}):
@@ -1838,7 +1842,7 @@ class ListServicesByNamespaceResponse(Struct, frozen=True, kw_only=True, omit_de
 class ListServicesRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'next_token': 'nextToken', 'max_results': 'maxResults', 'launch_type': 'launchType', 'scheduling_strategy': 'schedulingStrategy', 'resource_management_type': 'resourceManagementType'}):
     cluster: str | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
     launch_type: LaunchType | None = None
     scheduling_strategy: SchedulingStrategy | None = None
     resource_management_type: ResourceManagementType | None = None
@@ -1861,7 +1865,7 @@ class ListTaskDefinitionFamiliesRequest(Struct, frozen=True, kw_only=True, omit_
     family_prefix: str | None = None
     status: TaskDefinitionFamilyStatus | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
 
 
 class ListTaskDefinitionFamiliesResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'next_token': 'nextToken'}):
@@ -1874,7 +1878,7 @@ class ListTaskDefinitionsRequest(Struct, frozen=True, kw_only=True, omit_default
     status: TaskDefinitionStatus | None = None
     sort: SortOrder | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
 
 
 class ListTaskDefinitionsResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'task_definition_arns': 'taskDefinitionArns', 'next_token': 'nextToken'}):
@@ -1887,7 +1891,7 @@ class ListTasksRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, re
     container_instance: str | None = None
     family: str | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Int32 | None = None
     started_by: str | None = None
     service_name: str | None = None
     desired_status: DesiredStatus | None = None
@@ -1904,7 +1908,7 @@ class LoadBalancer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename
     target_group_arn: str | None = None
     load_balancer_name: str | None = None
     container_name: str | None = None
-    container_port: int | None = None
+    container_port: Int32 | None = None
     advanced_configuration: AdvancedConfiguration | None = None
 
 
@@ -1919,7 +1923,7 @@ class LogDriverVolumeConfiguration(Struct, frozen=True, kw_only=True, omit_defau
 
 
 class ManagedAgent(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'last_started_at': 'lastStartedAt', 'last_status': 'lastStatus'}):
-    last_started_at: float | None = None
+    last_started_at: Timestamp | None = None
     name: ManagedAgentName | None = None
     reason: str | None = None
     last_status: str | None = None
@@ -1934,7 +1938,7 @@ class ManagedAgentStateChange(Struct, frozen=True, kw_only=True, omit_defaults=T
 
 class ManagedApplicationAutoScalingPolicy(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'status_reason': 'statusReason', 'updated_at': 'updatedAt', 'policy_type': 'policyType', 'target_value': 'targetValue'}):
     status: ManagedResourceStatus
-    updated_at: float
+    updated_at: Timestamp
     policy_type: str
     target_value: float
     metric: str
@@ -1949,7 +1953,7 @@ class ManagedAutoScaling(Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 class ManagedCertificate(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'status_reason': 'statusReason', 'updated_at': 'updatedAt', 'domain_name': 'domainName'}):
     status: ManagedResourceStatus
-    updated_at: float
+    updated_at: Timestamp
     domain_name: str
     arn: str | None = None
     status_reason: str | None = None
@@ -1984,26 +1988,26 @@ class ManagedInstancesProvider(Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class ManagedInstancesStorageConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'storage_size_gi_b': 'storageSizeGiB'}):
-    storage_size_gi_b: Annotated[int, Meta(ge=1)] | None = None
+    storage_size_gi_b: Annotated[int, Meta(ge=1, le=2147483647)] | None = None
 
 
 class ManagedListener(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'status_reason': 'statusReason', 'updated_at': 'updatedAt'}):
     status: ManagedResourceStatus
-    updated_at: float
+    updated_at: Timestamp
     arn: str | None = None
     status_reason: str | None = None
 
 
 class ManagedListenerRule(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'status_reason': 'statusReason', 'updated_at': 'updatedAt'}):
     status: ManagedResourceStatus
-    updated_at: float
+    updated_at: Timestamp
     arn: str | None = None
     status_reason: str | None = None
 
 
 class ManagedLoadBalancer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'status_reason': 'statusReason', 'updated_at': 'updatedAt', 'subnet_ids': 'subnetIds', 'security_group_ids': 'securityGroupIds'}):
     status: ManagedResourceStatus
-    updated_at: float
+    updated_at: Timestamp
     scheme: str
     arn: str | None = None
     status_reason: str | None = None
@@ -2013,7 +2017,7 @@ class ManagedLoadBalancer(Struct, frozen=True, kw_only=True, omit_defaults=True,
 
 class ManagedLogGroup(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'status_reason': 'statusReason', 'updated_at': 'updatedAt', 'log_group_name': 'logGroupName'}):
     status: ManagedResourceStatus
-    updated_at: float
+    updated_at: Timestamp
     log_group_name: str
     arn: str | None = None
     status_reason: str | None = None
@@ -2021,16 +2025,16 @@ class ManagedLogGroup(Struct, frozen=True, kw_only=True, omit_defaults=True, ren
 
 class ManagedMetricAlarm(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'status_reason': 'statusReason', 'updated_at': 'updatedAt'}):
     status: ManagedResourceStatus
-    updated_at: float
+    updated_at: Timestamp
     arn: str | None = None
     status_reason: str | None = None
 
 
 class ManagedScalableTarget(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'status_reason': 'statusReason', 'updated_at': 'updatedAt', 'min_capacity': 'minCapacity', 'max_capacity': 'maxCapacity'}):
     status: ManagedResourceStatus
-    updated_at: float
-    min_capacity: int
-    max_capacity: int
+    updated_at: Timestamp
+    min_capacity: Int32
+    max_capacity: Int32
     arn: str | None = None
     status_reason: str | None = None
 
@@ -2045,7 +2049,7 @@ class ManagedScaling(Struct, frozen=True, kw_only=True, omit_defaults=True, rena
 
 class ManagedSecurityGroup(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'status_reason': 'statusReason', 'updated_at': 'updatedAt'}):
     status: ManagedResourceStatus
-    updated_at: float
+    updated_at: Timestamp
     arn: str | None = None
     status_reason: str | None = None
 
@@ -2057,10 +2061,10 @@ class ManagedStorageConfiguration(Struct, frozen=True, kw_only=True, omit_defaul
 
 class ManagedTargetGroup(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'status_reason': 'statusReason', 'updated_at': 'updatedAt', 'health_check_path': 'healthCheckPath', 'health_check_port': 'healthCheckPort'}):
     status: ManagedResourceStatus
-    updated_at: float
+    updated_at: Timestamp
     health_check_path: str
-    health_check_port: int
-    port: int
+    health_check_port: Int32
+    port: Int32
     arn: str | None = None
     status_reason: str | None = None
 
@@ -2071,8 +2075,8 @@ class MemoryGiBPerVCpuRequest(Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class MemoryMiBRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    min: int
-    max: int | None = None
+    min: Int32
+    max: Int32 | None = None
 
 
 class MetricConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'metric_names': 'metricNames', 'resolution_seconds': 'resolutionSeconds'}):
@@ -2097,8 +2101,8 @@ class NetworkBandwidthGbpsRequest(Struct, frozen=True, kw_only=True, omit_defaul
 
 class NetworkBinding(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'bind_ip': 'bindIP', 'container_port': 'containerPort', 'host_port': 'hostPort', 'container_port_range': 'containerPortRange', 'host_port_range': 'hostPortRange'}):
     bind_ip: str | None = None
-    container_port: int | None = None
-    host_port: int | None = None
+    container_port: Int32 | None = None
+    host_port: Int32 | None = None
     protocol: TransportProtocol | None = None
     container_port_range: str | None = None
     host_port_range: str | None = None
@@ -2115,12 +2119,12 @@ class NetworkInterface(Struct, frozen=True, kw_only=True, omit_defaults=True, re
 
 
 class NetworkInterfaceCountRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    min: int | None = None
-    max: int | None = None
+    min: Int32 | None = None
+    max: Int32 | None = None
 
 
 class NvidiaMpsAllocation(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'max_compute_percent': 'maxComputePercent'}):
-    memory: Annotated[int, Meta(ge=1)]
+    memory: Annotated[int, Meta(ge=1, le=2147483647)]
     max_compute_percent: Annotated[int, Meta(ge=1, le=100)] | None = None
 
 
@@ -2140,8 +2144,8 @@ class PlatformDevice(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PortMapping(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'container_port': 'containerPort', 'host_port': 'hostPort', 'app_protocol': 'appProtocol', 'container_port_range': 'containerPortRange'}):
-    container_port: int | None = None
-    host_port: int | None = None
+    container_port: Int32 | None = None
+    host_port: Int32 | None = None
     protocol: TransportProtocol | None = None
     name: str | None = None
     app_protocol: ApplicationProtocol | None = None
@@ -2151,7 +2155,7 @@ class PortMapping(Struct, frozen=True, kw_only=True, omit_defaults=True, rename=
 class ProtectedTask(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'task_arn': 'taskArn', 'protection_enabled': 'protectionEnabled', 'expiration_date': 'expirationDate'}):
     task_arn: str | None = None
     protection_enabled: bool | None = None
-    expiration_date: float | None = None
+    expiration_date: Timestamp | None = None
 
 
 class ProxyConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'container_name': 'containerName'}):
@@ -2272,8 +2276,8 @@ class Resource(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'d
     name: str | None = None
     type: str | None = None
     double_value: float | None = None
-    long_value: int | None = None
-    integer_value: int | None = None
+    long_value: Int64 | None = None
+    integer_value: Int32 | None = None
     string_set_value: tuple[str, ...] | None = None
 
 
@@ -2285,7 +2289,7 @@ class ResourceRequirement(Struct, frozen=True, kw_only=True, omit_defaults=True,
 
 class Rollback(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'started_at': 'startedAt', 'service_revision_arn': 'serviceRevisionArn'}):
     reason: str | None = None
-    started_at: float | None = None
+    started_at: Timestamp | None = None
     service_revision_arn: str | None = None
 
 
@@ -2293,7 +2297,7 @@ class RunTaskRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     task_definition: str
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
     cluster: str | None = None
-    count: int | None = None
+    count: Int32 | None = None
     enable_ecs_managed_tags: bool | None = None
     enable_execute_command: bool | None = None
     group: str | None = None
@@ -2328,7 +2332,7 @@ class RuntimePlatformOverride(Struct, frozen=True, kw_only=True, omit_defaults=T
 class S3FilesVolumeConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'file_system_arn': 'fileSystemArn', 'root_directory': 'rootDirectory', 'transit_encryption_port': 'transitEncryptionPort', 'access_point_arn': 'accessPointArn'}):
     file_system_arn: str
     root_directory: str | None = None
-    transit_encryption_port: int | None = None
+    transit_encryption_port: Int32 | None = None
     access_point_arn: str | None = None
 
 
@@ -2349,9 +2353,9 @@ class Service(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'se
     load_balancers: tuple[LoadBalancer, ...] | None = None
     service_registries: tuple[ServiceRegistry, ...] | None = None
     status: str | None = None
-    desired_count: int | None = None
-    running_count: int | None = None
-    pending_count: int | None = None
+    desired_count: Int32 | None = None
+    running_count: Int32 | None = None
+    pending_count: Int32 | None = None
     launch_type: LaunchType | None = None
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
     platform_version: str | None = None
@@ -2362,13 +2366,13 @@ class Service(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'se
     deployments: tuple[Deployment, ...] | None = None
     role_arn: str | None = None
     events: tuple[ServiceEvent, ...] | None = None
-    created_at: float | None = None
+    created_at: Timestamp | None = None
     current_service_deployment: str | None = None
     current_service_revisions: tuple[ServiceCurrentRevisionSummary, ...] | None = None
     placement_constraints: tuple[PlacementConstraint, ...] | None = None
     placement_strategy: tuple[PlacementStrategy, ...] | None = None
     network_configuration: NetworkConfiguration | None = None
-    health_check_grace_period_seconds: int | None = None
+    health_check_grace_period_seconds: Int32 | None = None
     scheduling_strategy: SchedulingStrategy | None = None
     deployment_controller: DeploymentController | None = None
     tags: Annotated[tuple[Tag, ...], Meta(min_length=0, max_length=50)] | None = None
@@ -2443,20 +2447,20 @@ class ServiceConnectTlsConfiguration(Struct, frozen=True, kw_only=True, omit_def
 
 class ServiceCurrentRevisionSummary(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'requested_task_count': 'requestedTaskCount', 'running_task_count': 'runningTaskCount', 'pending_task_count': 'pendingTaskCount'}):
     arn: str | None = None
-    requested_task_count: int | None = None
-    running_task_count: int | None = None
-    pending_task_count: int | None = None
+    requested_task_count: Int32 | None = None
+    running_task_count: Int32 | None = None
+    pending_task_count: Int32 | None = None
 
 
 class ServiceDeployment(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'service_deployment_arn': 'serviceDeploymentArn', 'service_arn': 'serviceArn', 'cluster_arn': 'clusterArn', 'created_at': 'createdAt', 'started_at': 'startedAt', 'finished_at': 'finishedAt', 'stopped_at': 'stoppedAt', 'updated_at': 'updatedAt', 'source_service_revisions': 'sourceServiceRevisions', 'target_service_revision': 'targetServiceRevision', 'status_reason': 'statusReason', 'lifecycle_stage': 'lifecycleStage', 'lifecycle_hook_details': 'lifecycleHookDetails', 'deployment_configuration': 'deploymentConfiguration', 'deployment_circuit_breaker': 'deploymentCircuitBreaker'}):
     service_deployment_arn: str | None = None
     service_arn: str | None = None
     cluster_arn: str | None = None
-    created_at: float | None = None
-    started_at: float | None = None
-    finished_at: float | None = None
-    stopped_at: float | None = None
-    updated_at: float | None = None
+    created_at: Timestamp | None = None
+    started_at: Timestamp | None = None
+    finished_at: Timestamp | None = None
+    stopped_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
     source_service_revisions: tuple[ServiceRevisionSummary, ...] | None = None
     target_service_revision: ServiceRevisionSummary | None = None
     status: ServiceDeploymentStatus | None = None
@@ -2479,9 +2483,9 @@ class ServiceDeploymentBrief(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     service_deployment_arn: str | None = None
     service_arn: str | None = None
     cluster_arn: str | None = None
-    started_at: float | None = None
-    created_at: float | None = None
-    finished_at: float | None = None
+    started_at: Timestamp | None = None
+    created_at: Timestamp | None = None
+    finished_at: Timestamp | None = None
     target_service_revision_arn: str | None = None
     status: ServiceDeploymentStatus | None = None
     status_reason: str | None = None
@@ -2489,13 +2493,13 @@ class ServiceDeploymentBrief(Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 class ServiceDeploymentCircuitBreaker(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'failure_count': 'failureCount'}):
     status: ServiceDeploymentRollbackMonitorsStatus | None = None
-    failure_count: int | None = None
-    threshold: int | None = None
+    failure_count: Int32 | None = None
+    threshold: Int32 | None = None
 
 
 class ServiceEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'created_at': 'createdAt'}):
     id: str | None = None
-    created_at: float | None = None
+    created_at: Timestamp | None = None
     message: str | None = None
 
 
@@ -2504,20 +2508,20 @@ class ServiceManagedEBSVolumeConfiguration(Struct, frozen=True, kw_only=True, om
     encrypted: bool | None = None
     kms_key_id: str | None = None
     volume_type: str | None = None
-    size_in_gi_b: int | None = None
+    size_in_gi_b: Int32 | None = None
     snapshot_id: str | None = None
-    volume_initialization_rate: int | None = None
-    iops: int | None = None
-    throughput: int | None = None
+    volume_initialization_rate: Int32 | None = None
+    iops: Int32 | None = None
+    throughput: Int32 | None = None
     tag_specifications: tuple[EBSTagSpecification, ...] | None = None
     filesystem_type: TaskFilesystemType | None = None
 
 
 class ServiceRegistry(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'registry_arn': 'registryArn', 'container_name': 'containerName', 'container_port': 'containerPort'}):
     registry_arn: str | None = None
-    port: int | None = None
+    port: Int32 | None = None
     container_name: str | None = None
-    container_port: int | None = None
+    container_port: Int32 | None = None
 
 
 class ServiceRevision(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'service_revision_arn': 'serviceRevisionArn', 'service_arn': 'serviceArn', 'cluster_arn': 'clusterArn', 'task_definition': 'taskDefinition', 'capacity_provider_strategy': 'capacityProviderStrategy', 'launch_type': 'launchType', 'platform_version': 'platformVersion', 'platform_family': 'platformFamily', 'load_balancers': 'loadBalancers', 'service_registries': 'serviceRegistries', 'network_configuration': 'networkConfiguration', 'container_images': 'containerImages', 'guard_duty_enabled': 'guardDutyEnabled', 'service_connect_configuration': 'serviceConnectConfiguration', 'volume_configurations': 'volumeConfigurations', 'fargate_ephemeral_storage': 'fargateEphemeralStorage', 'created_at': 'createdAt', 'vpc_lattice_configurations': 'vpcLatticeConfigurations', 'resolved_configuration': 'resolvedConfiguration', 'ecs_managed_resources': 'ecsManagedResources', 'gateway_connectors': 'gatewayConnectors'}):
@@ -2537,7 +2541,7 @@ class ServiceRevision(Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     service_connect_configuration: ServiceConnectConfiguration | None = None
     volume_configurations: tuple[ServiceVolumeConfiguration, ...] | None = None
     fargate_ephemeral_storage: DeploymentEphemeralStorage | None = None
-    created_at: float | None = None
+    created_at: Timestamp | None = None
     vpc_lattice_configurations: tuple[VpcLatticeConfiguration, ...] | None = None
     resolved_configuration: ResolvedConfiguration | None = None
     ecs_managed_resources: ECSManagedResources | None = None
@@ -2557,9 +2561,9 @@ class ServiceRevisionOverrides(Struct, frozen=True, kw_only=True, omit_defaults=
 
 class ServiceRevisionSummary(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'requested_task_count': 'requestedTaskCount', 'running_task_count': 'runningTaskCount', 'pending_task_count': 'pendingTaskCount', 'requested_test_traffic_weight': 'requestedTestTrafficWeight', 'requested_production_traffic_weight': 'requestedProductionTrafficWeight'}):
     arn: str | None = None
-    requested_task_count: int | None = None
-    running_task_count: int | None = None
-    pending_task_count: int | None = None
+    requested_task_count: Int32 | None = None
+    running_task_count: Int32 | None = None
+    pending_task_count: Int32 | None = None
     requested_test_traffic_weight: float | None = None
     requested_production_traffic_weight: float | None = None
 
@@ -2646,7 +2650,7 @@ class SubmitContainerStateChangeRequest(Struct, frozen=True, kw_only=True, omit_
     container_name: str | None = None
     runtime_id: str | None = None
     status: str | None = None
-    exit_code: int | None = None
+    exit_code: Int32 | None = None
     reason: str | None = None
     network_bindings: tuple[NetworkBinding, ...] | None = None
 
@@ -2663,9 +2667,9 @@ class SubmitTaskStateChangeRequest(Struct, frozen=True, kw_only=True, omit_defau
     containers: tuple[ContainerStateChange, ...] | None = None
     attachments: tuple[AttachmentStateChange, ...] | None = None
     managed_agents: tuple[ManagedAgentStateChange, ...] | None = None
-    pull_started_at: float | None = None
-    pull_stopped_at: float | None = None
-    execution_stopped_at: float | None = None
+    pull_started_at: Timestamp | None = None
+    pull_stopped_at: Timestamp | None = None
+    execution_stopped_at: Timestamp | None = None
 
 
 class SubmitTaskStateChangeResponse(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -2698,14 +2702,14 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'avail
     capacity_provider_name: str | None = None
     cluster_arn: str | None = None
     connectivity: Connectivity | None = None
-    connectivity_at: float | None = None
+    connectivity_at: Timestamp | None = None
     container_instance_arn: str | None = None
     containers: tuple[Container, ...] | None = None
     cpu: str | None = None
-    created_at: float | None = None
+    created_at: Timestamp | None = None
     desired_status: str | None = None
     enable_execute_command: bool | None = None
-    execution_stopped_at: float | None = None
+    execution_stopped_at: Timestamp | None = None
     group: str | None = None
     health_status: HealthStatus | None = None
     inference_accelerators: tuple[InferenceAccelerator, ...] | None = None
@@ -2715,18 +2719,18 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'avail
     overrides: TaskOverride | None = None
     platform_version: str | None = None
     platform_family: str | None = None
-    pull_started_at: float | None = None
-    pull_stopped_at: float | None = None
-    started_at: float | None = None
+    pull_started_at: Timestamp | None = None
+    pull_stopped_at: Timestamp | None = None
+    started_at: Timestamp | None = None
     started_by: str | None = None
     stop_code: TaskStopCode | None = None
-    stopped_at: float | None = None
+    stopped_at: Timestamp | None = None
     stopped_reason: str | None = None
-    stopping_at: float | None = None
+    stopping_at: Timestamp | None = None
     tags: Annotated[tuple[Tag, ...], Meta(min_length=0, max_length=50)] | None = None
     task_arn: str | None = None
     task_definition_arn: str | None = None
-    version: int | None = None
+    version: Int64 | None = None
     ephemeral_storage: EphemeralStorage | None = None
     fargate_ephemeral_storage: TaskEphemeralStorage | None = None
     trusted_execution_summary: TrustedExecutionSummary | None = None
@@ -2739,7 +2743,7 @@ class TaskDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     task_role_arn: str | None = None
     execution_role_arn: str | None = None
     network_mode: NetworkMode | None = None
-    revision: int | None = None
+    revision: Int32 | None = None
     volumes: tuple[Volume, ...] | None = None
     status: TaskDefinitionStatus | None = None
     requires_attributes: tuple[Attribute, ...] | None = None
@@ -2753,9 +2757,9 @@ class TaskDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     pid_mode: PidMode | None = None
     ipc_mode: IpcMode | None = None
     proxy_configuration: ProxyConfiguration | None = None
-    registered_at: float | None = None
-    deregistered_at: float | None = None
-    delete_requested_at: float | None = None
+    registered_at: Timestamp | None = None
+    deregistered_at: Timestamp | None = None
+    delete_requested_at: Timestamp | None = None
     registered_by: str | None = None
     ephemeral_storage: EphemeralStorage | None = None
     enable_fault_injection: bool | None = None
@@ -2768,7 +2772,7 @@ class TaskDefinitionPlacementConstraint(Struct, frozen=True, kw_only=True, omit_
 
 
 class TaskEphemeralStorage(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'size_in_gi_b': 'sizeInGiB', 'kms_key_id': 'kmsKeyId'}):
-    size_in_gi_b: int | None = None
+    size_in_gi_b: Int32 | None = None
     kms_key_id: str | None = None
 
 
@@ -2777,11 +2781,11 @@ class TaskManagedEBSVolumeConfiguration(Struct, frozen=True, kw_only=True, omit_
     encrypted: bool | None = None
     kms_key_id: str | None = None
     volume_type: str | None = None
-    size_in_gi_b: int | None = None
+    size_in_gi_b: Int32 | None = None
     snapshot_id: str | None = None
-    volume_initialization_rate: int | None = None
-    iops: int | None = None
-    throughput: int | None = None
+    volume_initialization_rate: Int32 | None = None
+    iops: Int32 | None = None
+    throughput: Int32 | None = None
     tag_specifications: tuple[EBSTagSpecification, ...] | None = None
     termination_policy: TaskManagedEBSVolumeTerminationPolicy | None = None
     filesystem_type: TaskFilesystemType | None = None
@@ -2810,11 +2814,11 @@ class TaskSet(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'ta
     external_id: str | None = None
     status: str | None = None
     task_definition: str | None = None
-    computed_desired_count: int | None = None
-    pending_count: int | None = None
-    running_count: int | None = None
-    created_at: float | None = None
-    updated_at: float | None = None
+    computed_desired_count: Int32 | None = None
+    pending_count: Int32 | None = None
+    running_count: Int32 | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
     launch_type: LaunchType | None = None
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
     platform_version: str | None = None
@@ -2824,7 +2828,7 @@ class TaskSet(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'ta
     service_registries: tuple[ServiceRegistry, ...] | None = None
     scale: Scale | None = None
     stability_status: StabilityStatus | None = None
-    stability_status_at: float | None = None
+    stability_status_at: Timestamp | None = None
     tags: Annotated[tuple[Tag, ...], Meta(min_length=0, max_length=50)] | None = None
     fargate_ephemeral_storage: DeploymentEphemeralStorage | None = None
 
@@ -2836,7 +2840,7 @@ class TaskVolumeConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=T
 
 class ThresholdConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: ThresholdType
-    value: int
+    value: Int32
 
 
 class TimeoutConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'idle_timeout_seconds': 'idleTimeoutSeconds', 'per_request_timeout_seconds': 'perRequestTimeoutSeconds'}):
@@ -2846,7 +2850,7 @@ class TimeoutConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True
 
 class Tmpfs(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'container_path': 'containerPath', 'mount_options': 'mountOptions'}):
     container_path: str
-    size: int
+    size: Int32
     mount_options: tuple[str, ...] | None = None
 
 
@@ -2867,8 +2871,8 @@ class TrustedExecutionSummary(Struct, frozen=True, kw_only=True, omit_defaults=T
 
 class Ulimit(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'soft_limit': 'softLimit', 'hard_limit': 'hardLimit'}):
     name: UlimitName
-    soft_limit: int
-    hard_limit: int
+    soft_limit: Int32
+    hard_limit: Int32
 
 
 class UntagResourceRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'resource_arn': 'resourceArn', 'tag_keys': 'tagKeys'}):
@@ -2945,8 +2949,8 @@ class UpdateDaemonRequest(Struct, frozen=True, kw_only=True, omit_defaults=True,
 class UpdateDaemonResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'daemon_arn': 'daemonArn', 'created_at': 'createdAt', 'updated_at': 'updatedAt', 'deployment_arn': 'deploymentArn'}):
     daemon_arn: str | None = None
     status: DaemonStatus | None = None
-    created_at: float | None = None
-    updated_at: float | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
     deployment_arn: str | None = None
 
 
@@ -2970,7 +2974,7 @@ class UpdateExpressGatewayServiceResponse(Struct, frozen=True, kw_only=True, omi
 
 class UpdateGatewayAlbConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'network_configuration': 'networkConfiguration', 'max_alb_count': 'maxAlbCount', 'web_acl_arn': 'webACLArn', 'access_logs': 'accessLogs', 'http_desync': 'httpDesync', 'test_traffic_rules': 'testTrafficRules'}):
     network_configuration: UpdateGatewayNetworkConfiguration | None = None
-    max_alb_count: int | None = None
+    max_alb_count: Int32 | None = None
     web_acl_arn: str | None = None
     access_logs: GatewayElbAccessLogConfiguration | None = None
     http_desync: GatewayAlbDesyncMitigationMode | None = None
@@ -3020,7 +3024,7 @@ class UpdateServicePrimaryTaskSetResponse(Struct, frozen=True, kw_only=True, omi
 class UpdateServiceRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'desired_count': 'desiredCount', 'task_definition': 'taskDefinition', 'capacity_provider_strategy': 'capacityProviderStrategy', 'deployment_configuration': 'deploymentConfiguration', 'availability_zone_rebalancing': 'availabilityZoneRebalancing', 'network_configuration': 'networkConfiguration', 'placement_constraints': 'placementConstraints', 'placement_strategy': 'placementStrategy', 'platform_version': 'platformVersion', 'force_new_deployment': 'forceNewDeployment', 'health_check_grace_period_seconds': 'healthCheckGracePeriodSeconds', 'deployment_controller': 'deploymentController', 'enable_execute_command': 'enableExecuteCommand', 'enable_ecs_managed_tags': 'enableECSManagedTags', 'load_balancers': 'loadBalancers', 'propagate_tags': 'propagateTags', 'service_registries': 'serviceRegistries', 'service_connect_configuration': 'serviceConnectConfiguration', 'volume_configurations': 'volumeConfigurations', 'vpc_lattice_configurations': 'vpcLatticeConfigurations', 'gateway_connectors': 'gatewayConnectors'}):
     service: str
     cluster: str | None = None
-    desired_count: int | None = None
+    desired_count: Int32 | None = None
     task_definition: str | None = None
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
     deployment_configuration: DeploymentConfiguration | None = None
@@ -3030,7 +3034,7 @@ class UpdateServiceRequest(Struct, frozen=True, kw_only=True, omit_defaults=True
     placement_strategy: tuple[PlacementStrategy, ...] | None = None
     platform_version: str | None = None
     force_new_deployment: bool | None = None
-    health_check_grace_period_seconds: int | None = None
+    health_check_grace_period_seconds: Int32 | None = None
     deployment_controller: DeploymentController | None = None
     enable_execute_command: bool | None = None
     enable_ecs_managed_tags: bool | None = None
@@ -3052,7 +3056,7 @@ class UpdateTaskProtectionRequest(Struct, frozen=True, kw_only=True, omit_defaul
     cluster: str
     tasks: tuple[str, ...]
     protection_enabled: bool
-    expires_in_minutes: int | None = None
+    expires_in_minutes: Int32 | None = None
 
 
 class UpdateTaskProtectionResponse(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'protected_tasks': 'protectedTasks'}):
@@ -3077,13 +3081,13 @@ class UpdatedExpressGatewayService(Struct, frozen=True, kw_only=True, omit_defau
     service_name: str | None = None
     status: ExpressGatewayServiceStatus | None = None
     target_configuration: ExpressGatewayServiceConfiguration | None = None
-    created_at: float | None = None
-    updated_at: float | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
 
 
 class VCpuCountRangeRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    min: int
-    max: int | None = None
+    min: Int32
+    max: Int32 | None = None
 
 
 class VersionInfo(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'agent_version': 'agentVersion', 'agent_hash': 'agentHash', 'docker_version': 'dockerVersion'}):

@@ -31,9 +31,16 @@ UNMODELLED: dict[str, tuple[str, ...]] = {"RegisterContainerInstanceRequest": ("
 
 READ_ONLY = re.compile(r"^(Describe|List|Get|Filter|Discover)")
 SCALARS = {
-    "string": "str", "character": "str", "integer": "int", "long": "int", "boolean": "bool",
-    "double": "float", "float": "float", "timestamp": "float", "blob": "bytes",
+    "string": "str", "character": "str", "integer": "Int32", "long": "Int64", "boolean": "bool",
+    "double": "float", "float": "float", "timestamp": "Timestamp", "blob": "bytes",
 }  # fmt: skip
+#: The ranges of the model's numbers, which the wire formats would exceed; timestamps end with the year 9999.
+LIMITS = {"Int32": {"min": -(2**31), "max": 2**31 - 1}, "Int64": {"min": -(2**63), "max": 2**63 - 1}}
+RANGES = [
+    *(f"{name} = Annotated[int, Meta(ge={at['min']}, le={at['max']})]" for name, at in LIMITS.items()),
+    "Timestamp = Annotated[float, Meta(ge=-62135596800.0, le=253402300799.0)]",
+    "",
+]
 
 
 def field_name(wire_name: str) -> str:
@@ -82,11 +89,11 @@ class Generator:
 
     def limited(self, annotation: str, shape: botocore.model.Shape, *, length: bool) -> str:
         names = ("min_length", "max_length") if length else ("ge", "le")
-        limits = [
-            f"{name}={shape.metadata[key]}"
-            for name, key in zip(names, ("min", "max"), strict=True)
-            if key in shape.metadata
-        ]
+        bounds = {key: shape.metadata[key] for key in ("min", "max") if key in shape.metadata}
+        if bounds and annotation in LIMITS:  # msgspec takes one bound a side: the model's replaces the type's
+            bounds = LIMITS[annotation] | bounds
+            annotation = "int"
+        limits = [f"{name}={bounds[key]}" for name, key in zip(names, ("min", "max"), strict=True) if key in bounds]
         pattern = shape.metadata.get("pattern")
         if pattern and shape.type_name == "string" and is_sound_pattern(pattern):
             limits.append(f"pattern={'^(?:' + pattern + ')$'!r}")
@@ -163,6 +170,7 @@ class Generator:
             '__all__ = ["SERVICE", "Annotated", "Any", "Literal", "Meta"]',
             "",
         ]
+        lines += RANGES
         lines += [
             f"{name} = Literal[{', '.join(map(repr, values))}]" for name, values in sorted(self.enums.items())
         ] + ["", ""]

@@ -11,6 +11,10 @@ from homeport.shapes import spec
 
 __all__ = ["SERVICE", "Annotated", "Any", "Literal", "Meta"]
 
+Int32 = Annotated[int, Meta(ge=-2147483648, le=2147483647)]
+Int64 = Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)]
+Timestamp = Annotated[float, Meta(ge=-62135596800.0, le=253402300799.0)]
+
 DataProtectionStatus = Literal['ACTIVATED', 'DELETED', 'ARCHIVED', 'DISABLED']
 EntityRejectionErrorType = Literal['InvalidEntity', 'InvalidTypeValue', 'InvalidKeyAttributes', 'InvalidAttributes', 'EntitySizeTooLarge', 'UnsupportedLogGroupType', 'MissingRequiredFields']
 InheritedProperty = Literal['ACCOUNT_DATA_PROTECTION']
@@ -85,8 +89,8 @@ class FilterLogEventsRequest(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     log_group_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)$')] | None = None
     log_stream_names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')], ...], Meta(min_length=1, max_length=100)] | None = None
     log_stream_name_prefix: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')] | None = None
-    start_time: Annotated[int, Meta(ge=0)] | None = None
-    end_time: Annotated[int, Meta(ge=0)] | None = None
+    start_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    end_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     filter_pattern: Annotated[str, Meta(min_length=0, max_length=1024)] | None = None
     next_token: Annotated[str, Meta(min_length=1)] | None = None
     limit: Annotated[int, Meta(ge=1, le=10000)] | None = None
@@ -103,9 +107,9 @@ class FilterLogEventsResponse(Struct, frozen=True, kw_only=True, omit_defaults=T
 
 class FilteredLogEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'log_stream_name': 'logStreamName', 'ingestion_time': 'ingestionTime', 'event_id': 'eventId'}):
     log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')] | None = None
-    timestamp: Annotated[int, Meta(ge=0)] | None = None
+    timestamp: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     message: Annotated[str, Meta(min_length=1)] | None = None
-    ingestion_time: Annotated[int, Meta(ge=0)] | None = None
+    ingestion_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     event_id: str | None = None
 
 
@@ -113,8 +117,8 @@ class GetLogEventsRequest(Struct, frozen=True, kw_only=True, omit_defaults=True,
     log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')]
     log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')] | None = None
     log_group_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)$')] | None = None
-    start_time: Annotated[int, Meta(ge=0)] | None = None
-    end_time: Annotated[int, Meta(ge=0)] | None = None
+    start_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    end_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     next_token: Annotated[str, Meta(min_length=1)] | None = None
     limit: Annotated[int, Meta(ge=1, le=10000)] | None = None
     start_from_head: bool | None = None
@@ -128,7 +132,7 @@ class GetLogEventsResponse(Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class InputLogEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    timestamp: Annotated[int, Meta(ge=0)]
+    timestamp: Annotated[int, Meta(ge=0, le=9223372036854775807)]
     message: Annotated[str, Meta(min_length=1)]
 
 
@@ -150,11 +154,11 @@ class ListTagsLogGroupResponse(Struct, frozen=True, kw_only=True, omit_defaults=
 
 class LogGroup(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'log_group_name': 'logGroupName', 'creation_time': 'creationTime', 'retention_in_days': 'retentionInDays', 'metric_filter_count': 'metricFilterCount', 'stored_bytes': 'storedBytes', 'kms_key_id': 'kmsKeyId', 'data_protection_status': 'dataProtectionStatus', 'inherited_properties': 'inheritedProperties', 'log_group_class': 'logGroupClass', 'log_group_arn': 'logGroupArn', 'deletion_protection_enabled': 'deletionProtectionEnabled', 'bearer_token_authentication_enabled': 'bearerTokenAuthenticationEnabled', 'retention_policy_name': 'retentionPolicyName'}):
     log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')] | None = None
-    creation_time: Annotated[int, Meta(ge=0)] | None = None
-    retention_in_days: int | None = None
-    metric_filter_count: int | None = None
+    creation_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    retention_in_days: Int32 | None = None
+    metric_filter_count: Int32 | None = None
     arn: str | None = None
-    stored_bytes: Annotated[int, Meta(ge=0)] | None = None
+    stored_bytes: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     kms_key_id: Annotated[str, Meta(max_length=256)] | None = None
     data_protection_status: DataProtectionStatus | None = None
     inherited_properties: tuple[InheritedProperty, ...] | None = None
@@ -167,19 +171,19 @@ class LogGroup(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'l
 
 class LogStream(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'log_stream_name': 'logStreamName', 'creation_time': 'creationTime', 'first_event_timestamp': 'firstEventTimestamp', 'last_event_timestamp': 'lastEventTimestamp', 'last_ingestion_time': 'lastIngestionTime', 'upload_sequence_token': 'uploadSequenceToken', 'stored_bytes': 'storedBytes'}):
     log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')] | None = None
-    creation_time: Annotated[int, Meta(ge=0)] | None = None
-    first_event_timestamp: Annotated[int, Meta(ge=0)] | None = None
-    last_event_timestamp: Annotated[int, Meta(ge=0)] | None = None
-    last_ingestion_time: Annotated[int, Meta(ge=0)] | None = None
+    creation_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    first_event_timestamp: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    last_event_timestamp: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    last_ingestion_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     upload_sequence_token: Annotated[str, Meta(min_length=1)] | None = None
     arn: str | None = None
-    stored_bytes: Annotated[int, Meta(ge=0)] | None = None
+    stored_bytes: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
 
 
 class OutputLogEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'ingestion_time': 'ingestionTime'}):
-    timestamp: Annotated[int, Meta(ge=0)] | None = None
+    timestamp: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     message: Annotated[str, Meta(min_length=1)] | None = None
-    ingestion_time: Annotated[int, Meta(ge=0)] | None = None
+    ingestion_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
 
 
 class PutLogEventsRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'log_group_name': 'logGroupName', 'log_stream_name': 'logStreamName', 'log_events': 'logEvents', 'sequence_token': 'sequenceToken'}):
@@ -198,7 +202,7 @@ class PutLogEventsResponse(Struct, frozen=True, kw_only=True, omit_defaults=True
 
 class PutRetentionPolicyRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'log_group_name': 'logGroupName', 'retention_in_days': 'retentionInDays'}):
     log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
-    retention_in_days: int
+    retention_in_days: Int32
 
 
 class RejectedEntityInfo(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'error_type': 'errorType'}):
@@ -206,9 +210,9 @@ class RejectedEntityInfo(Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class RejectedLogEventsInfo(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'too_new_log_event_start_index': 'tooNewLogEventStartIndex', 'too_old_log_event_end_index': 'tooOldLogEventEndIndex', 'expired_log_event_end_index': 'expiredLogEventEndIndex'}):
-    too_new_log_event_start_index: int | None = None
-    too_old_log_event_end_index: int | None = None
-    expired_log_event_end_index: int | None = None
+    too_new_log_event_start_index: Int32 | None = None
+    too_old_log_event_end_index: Int32 | None = None
+    expired_log_event_end_index: Int32 | None = None
 
 
 class SearchedLogStream(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={'log_stream_name': 'logStreamName', 'searched_completely': 'searchedCompletely'}):

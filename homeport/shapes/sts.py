@@ -11,6 +11,10 @@ from homeport.shapes import spec
 
 __all__ = ["SERVICE", "Annotated", "Any", "Literal", "Meta"]
 
+Int32 = Annotated[int, Meta(ge=-2147483648, le=2147483647)]
+Int64 = Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)]
+Timestamp = Annotated[float, Meta(ge=-62135596800.0, le=253402300799.0)]
+
 
 
 class GetCallerIdentityRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
