@@ -1,5 +1,27 @@
-"""The operations of Amazon ECS. Importing this package declares every handler."""
+"""Amazon ECS: one module a resource. Importing the package declares every handler."""
 
-from homeport.api.ecs import agent, container_instances, protection, run_task, tasks
+from homeport.api.ecs import (
+    account_settings,
+    agent,
+    attributes,
+    clusters,
+    container_instances,
+    protection,
+    run_task,
+    tags,
+    task_definitions,
+    tasks,
+)
 
-__all__ = ["agent", "container_instances", "protection", "run_task", "tasks"]
+__all__ = [
+    "account_settings",
+    "agent",
+    "attributes",
+    "clusters",
+    "container_instances",
+    "protection",
+    "run_task",
+    "tags",
+    "task_definitions",
+    "tasks",
+]
