@@ -5,6 +5,9 @@ from typing import Any
 from homeport.model.account import AccessKey, AccountSetting, ClientToken, Region
 from homeport.model.cluster import Cluster
 from homeport.model.container_instance import ContainerInstance
+from homeport.model.deployment import Deployment, ServiceDeployment, ServiceRevision
+from homeport.model.load_balancer import Certificate, Listener, LoadBalancer, Rule, Target, TargetGroup
+from homeport.model.service import Service, ServiceEvent, TaskSet
 from homeport.model.task import Task
 from homeport.model.task_definition import Family, TaskDefinition
 from homeport.store.table import Table
@@ -48,6 +51,33 @@ class Tables:
                 "stopped": lambda row: row.is_stopped or None,
             },
         )
+        self.services = Table("service", Service, lambda row: row.arn, {"cluster_arn": lambda row: row.cluster_arn})
+        self.service_events = Table(
+            "service_event", ServiceEvent, lambda row: row.key, {"service_arn": lambda row: row.service_arn}
+        )
+        self.service_revisions = Table(
+            "service_revision", ServiceRevision, lambda row: row.arn, {"service_arn": lambda row: row.service_arn}
+        )
+        self.deployments = Table(
+            "deployment", Deployment, lambda row: row.id, {"service_arn": lambda row: row.service_arn}
+        )
+        self.service_deployments = Table(
+            "service_deployment", ServiceDeployment, lambda row: row.arn, {"service_arn": lambda row: row.service_arn}
+        )
+        self.task_sets = Table("task_set", TaskSet, lambda row: row.arn, {"service_arn": lambda row: row.service_arn})
+        self.load_balancers = Table("load_balancer", LoadBalancer, lambda row: row.arn)
+        self.target_groups = Table("target_group", TargetGroup, lambda row: row.arn)
+        self.targets = Table(
+            "target",
+            Target,
+            lambda row: row.key,
+            {"target_group_arn": lambda row: row.target_group_arn, "owner": lambda row: row.owner},
+        )
+        self.listeners = Table(
+            "listener", Listener, lambda row: row.arn, {"load_balancer_arn": lambda row: row.load_balancer_arn}
+        )
+        self.rules = Table("rule", Rule, lambda row: row.arn, {"listener_arn": lambda row: row.listener_arn})
+        self.certificates = Table("certificate", Certificate, lambda row: row.arn)
         self.all_tables: tuple[Table[Any], ...] = tuple(
             table for table in vars(self).values() if isinstance(table, Table)
         )
