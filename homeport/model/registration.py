@@ -104,15 +104,20 @@ def re_registered(
     attributes: tuple[shapes.Attribute, ...],
     gpu_ids: tuple[str, ...],
     tags: tuple[shapes.Tag, ...],
+    now: float,
 ) -> ContainerInstance:
-    """The instance after its agent has started again; one that had been given up as lost is ACTIVE again."""
-    updated = replace(
+    """The instance after its agent has started again; one that had been given up as lost is ACTIVE again.
+
+    An agent that is about to connect is not away: the time after which it counts as lost starts anew.
+    """
+    return replace(
         instance,
+        version=instance.version + 1,
         registered=registered,
         attributes=attributes,
         gpu_ids=gpu_ids,
         tags=tags,
+        disconnected_at=instance.disconnected_at if instance.agent_connected else now,
         status="ACTIVE" if instance.status == "INACTIVE" else instance.status,
         status_reason=None if instance.status == "INACTIVE" else instance.status_reason,
     )
-    return instance if updated == instance else replace(updated, version=instance.version + 1)

@@ -8,7 +8,6 @@ Source: `SubmitTaskStateChange` as the Amazon ECS agent sends it; Developer Guid
 
 from msgspec.structs import replace
 
-from homeport.model.container_instance import ContainerInstance
 from homeport.model.status import DesiredStatus, StopCode, TaskStatus
 from homeport.model.task import Container, Task
 from homeport.shapes import ecs as shapes
@@ -18,7 +17,6 @@ LONGEST_RUNTIME_ID = 255
 LONGEST_DIGEST = 255
 ESSENTIAL_EXITED = "Essential container in task exited"
 FAILED_TO_START = "Task failed to start"
-FORCED_DEREGISTRATION = "Container instance deregistration forced by user"
 
 _RANK = {"PENDING": 0, "RUNNING": 1, "STOPPED": 2}
 #: The agent keeps reporting a failed pull after it fell back to the cached image and started the container.
@@ -89,18 +87,6 @@ def with_attachment_status(task: Task, change: shapes.AttachmentStateChange) -> 
     """The task after SubmitAttachmentStateChanges; itself if nothing changed or it has no such attachment."""
     updated = _with_attachments(task, (change,))
     return task if updated == task else replace(updated, version=task.version + 1)
-
-
-def lost_task(task: Task, instance: ContainerInstance, now: float) -> Task:
-    """The task after its container instance is gone for good: STOPPED, for nobody can report on it any more."""
-    return ended_task(
-        task, StopCode.INFRASTRUCTURE_HEALTH, f"Host EC2 (instance {instance.ec2_instance_id}) terminated.", now
-    )
-
-
-def orphaned_task(task: Task, now: float) -> Task:
-    """The task after the forced deregistration of its container instance; its containers are nobody's any more."""
-    return ended_task(task, StopCode.USER_INITIATED, FORCED_DEREGISTRATION, now)
 
 
 def ended_task(task: Task, code: StopCode, reason: str, now: float) -> Task:

@@ -21,7 +21,8 @@ from homeport.model.registration import (
     registered_resources,
 )
 from homeport.model.rules.tags import check_tags, merged_tags
-from homeport.model.task_report import orphaned_task
+from homeport.model.status import StopCode
+from homeport.model.task_report import ended_task
 from homeport.shapes import ecs as shapes
 from homeport.store.schema import Tables
 from homeport.store.store import Tx
@@ -31,6 +32,7 @@ MOST_UPDATED = 10
 LONGEST_EXPRESSION = 2000
 #: `status_reason` of an instance that an operator removed; its agent cannot come back under the same ARN.
 DEREGISTERED = "Container instance deregistered by user."
+FORCED = "Container instance deregistration forced by user"
 
 
 @operation(shapes.SERVICE, "RegisterContainerInstance")
@@ -89,6 +91,7 @@ def _register_again(
         attributes=merged_attributes(request.attributes or (), document, ctx.arns.region, earlier=instance.attributes),
         gpu_ids=gpu_ids_of(request),
         tags=merged_tags(instance.tags, request.tags),
+        now=tx.now,
     )
     tx.container_instances.put(updated)
     return updated
@@ -103,11 +106,11 @@ def deregister_container_instance(
     """
     cluster = find_cluster(ctx, tx, request.cluster)
     instance = find_container_instance(ctx, tx, cluster, request.container_instance)
-    tasks = [task for task in tx.tasks.by(container_instance_arn=instance.arn) if not task.is_stopped]
+    tasks = tx.tasks.by(live_on=instance.arn)
     if tasks and not request.force:
         raise shapes.InvalidParameterException("Found running tasks on the instance.")
     for task in tasks:
-        tx.tasks.put(orphaned_task(task, tx.now))
+        tx.tasks.put(ended_task(task, StopCode.USER_INITIATED, FORCED, tx.now))
     gone = replace(instance, status="INACTIVE", status_reason=DEREGISTERED, version=instance.version + 1)
     tx.container_instances.put(gone)
     return shapes.DeregisterContainerInstanceResponse(container_instance=_view(ctx, tx, gone))
@@ -221,7 +224,7 @@ def _view(
     fleet = ctx.world.fleet
     taken: set[str] = set()
     if instance.gpu_ids:
-        live = (task for task in tx.tasks.by(container_instance_arn=instance.arn) if not task.is_stopped)
+        live = tx.tasks.by(live_on=instance.arn)
         taken = {gpu_id for task in live for container in task.containers for gpu_id in container.gpu_ids}
     return instance_view(
         instance,

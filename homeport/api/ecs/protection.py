@@ -1,7 +1,8 @@
 """Scale-in protection of service tasks: GetTaskProtection and UpdateTaskProtection.
 
-Only tasks of a service can be protected (TASK_NOT_VALID otherwise). A task may ask for itself, through its agent and
-signed with its own role's credentials; then it may ask for no other. Source: API reference, UpdateTaskProtection.
+Only tasks of a service can be protected (TASK_NOT_VALID otherwise). A task may also ask for itself, through its agent
+and signed with its own role's credentials; that it asks for no other is `api.authorize`'s business.
+Source: API reference, UpdateTaskProtection.
 """
 
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ LONGEST_MINUTES = 2880
 
 @operation(shapes.SERVICE, "GetTaskProtection")
 def get_task_protection(
-    ctx: Context, tx: Tables, request: shapes.GetTaskProtectionRequest
+    ctx: Context, tx: Tx, request: shapes.GetTaskProtectionRequest
 ) -> shapes.GetTaskProtectionResponse:
     """The protection of the named tasks, or of every service task of the cluster."""
     cluster = find_cluster(ctx, tx, request.cluster)
@@ -30,9 +31,9 @@ def get_task_protection(
         tasks, failures = _find(ctx, tx, cluster, request.tasks)
     else:
         rows = tx.tasks.by(cluster_desired=(cluster.arn, "RUNNING"))
-        tasks, failures = [task for task in rows if task.service_arn and _may_ask(ctx, task)], []
+        tasks, failures = [task for task in rows if task.service_arn], []
     return shapes.GetTaskProtectionResponse(
-        protected_tasks=tuple(_view(task, ctx.world.clock.now()) for task in tasks), failures=tuple(failures)
+        protected_tasks=tuple(_view(task, tx.now) for task in tasks), failures=tuple(failures)
     )
 
 
@@ -71,10 +72,6 @@ def _find(
         task = lookup_task(ctx, tx, cluster, name)
         if task is None:
             failures.append(missing(name if name.startswith("arn:") else ctx.arns.task(cluster.name, name)))
-        elif not _may_ask(ctx, task):
-            raise shapes.AccessDeniedException(
-                f"User: {ctx.identity.principal_arn} is not authorized to access the protection of task {task.arn}"
-            )
         elif task.service_arn is None or task.is_stopped:
             failures.append(
                 shapes.Failure(
@@ -84,11 +81,6 @@ def _find(
         else:
             tasks.append(task)
     return tasks, failures
-
-
-def _may_ask(ctx: Context, task: Task) -> bool:
-    """A task that signs for itself sees itself; everyone else sees all."""
-    return ctx.identity.task_arn is None or ctx.identity.task_arn == task.arn
 
 
 def _view(task: Task, now: float) -> shapes.ProtectedTask:

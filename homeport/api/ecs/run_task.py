@@ -291,8 +291,7 @@ def _refusal(
 def _taken_gpus(tx: Tables, instance: ContainerInstance) -> Iterable[str]:
     return [
         gpu_id
-        for task in tx.tasks.by(container_instance_arn=instance.arn)
-        if not task.is_stopped
+        for task in tx.tasks.by(live_on=instance.arn)
         for container in task.containers
         for gpu_id in container.gpu_ids
     ]
