@@ -97,7 +97,7 @@ def subject_of(host: Host) -> Subject:
 def missing_attributes(needs: Needs, row: ContainerInstance) -> Iterator[shapes.Attribute]:
     for required in needs.required_attributes:
         value = row.attribute(required.name)
-        if value is None or (required.value is not None and value != required.value):
+        if value is None or (required.value and value != required.value):
             yield required
 
 
@@ -110,7 +110,7 @@ def obstacles(needs: Needs, host: Host) -> Iterator[Obstacle]:
         yield Obstacle("AGENT", "the container agent is not connected")
     yield from _lacking_resources(needs, host)
     for attribute in missing_attributes(needs, row):
-        wanted = attribute.name if attribute.value is None else f"{attribute.name}={attribute.value}"
+        wanted = attribute.name if not attribute.value else f"{attribute.name}={attribute.value}"
         yield Obstacle("ATTRIBUTE", f"lacks the required attribute {wanted}")
     if needs.distinct_group is not None and needs.distinct_group in host.groups:
         yield Obstacle(DISTINCT_INSTANCE, f"already runs a task of group {needs.distinct_group}")

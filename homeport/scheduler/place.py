@@ -7,11 +7,9 @@ costs time proportional to the number of instances or tasks for each task placed
 """
 
 import random
-from collections.abc import Iterable
 
 from msgspec import Struct
 
-from homeport.model.expression import ExpressionError, parse
 from homeport.model.resources import Resources
 from homeport.scheduler.constraints import Constraint, Needs, obstacles
 from homeport.scheduler.fleet import ClusterHosts, Fleet, Host
@@ -26,7 +24,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """`count` identical tasks. `group` is `family:NAME`, `service:NAME` or the caller's.
 
     `constraints` are those of the request and of the task definition together; they and the strategies must have been
-    checked by `check_constraints` and `check_strategies`. Without strategies any candidate is as good as another.
+    checked by the caller (an expression that cannot be parsed raises ExpressionError). Without strategies any candidate is as good as another.
     """
 
     cluster_arn: str
@@ -89,49 +87,3 @@ def failures_of(fleet: Fleet, cluster_arn: str, needs: Needs) -> tuple[shapes.Fa
             if len(failures) == MAX_FAILURES:
                 break
     return tuple(failures)
-
-
-def check_constraints(constraints: Iterable[Constraint]) -> None:
-    """Raise InvalidParameterException for what ECS refuses: bad expressions, more than ten constraints."""
-    constraints = tuple(constraints)
-    if len(constraints) > 10:
-        raise shapes.InvalidParameterException("Too many placement constraints: at most 10 are allowed for a task.")
-    for constraint in constraints:
-        if constraint.type == "memberOf":
-            if not constraint.expression:
-                raise shapes.InvalidParameterException("The memberOf placement constraint needs an expression.")
-            try:
-                parse(constraint.expression)
-            except ExpressionError as error:
-                raise shapes.InvalidParameterException(
-                    f"The placement constraint expression is not valid: {error}"
-                ) from None
-        elif constraint.type == "distinctInstance":
-            if constraint.expression:
-                raise shapes.InvalidParameterException(
-                    "The distinctInstance placement constraint does not take an expression."
-                )
-        else:
-            raise shapes.InvalidParameterException("A placement constraint needs a type: distinctInstance or memberOf.")
-
-
-def check_strategies(strategies: tuple[shapes.PlacementStrategy, ...]) -> None:
-    """Raise InvalidParameterException for more than five strategies, or a field that does not fit its type."""
-    if len(strategies) > 5:
-        raise shapes.InvalidParameterException("Too many placement strategies: at most 5 are allowed.")
-    for strategy in strategies:
-        field = strategy.field or ""
-        if strategy.type is None:
-            raise shapes.InvalidParameterException("A placement strategy needs a type: random, spread or binpack.")
-        if strategy.type == "random" and field:
-            raise shapes.InvalidParameterException("The random placement strategy does not take a field.")
-        if strategy.type == "binpack" and field.lower() not in {"cpu", "memory"}:
-            raise shapes.InvalidParameterException("The field of the binpack placement strategy must be cpu or memory.")
-        if strategy.type == "spread" and not _is_spread_field(field):
-            raise shapes.InvalidParameterException(
-                "The field of the spread placement strategy must be instanceId, host or attribute:NAME."
-            )
-
-
-def _is_spread_field(field: str) -> bool:
-    return field in {"instanceId", "host"} or (field.startswith("attribute:") and len(field) > len("attribute:"))

@@ -1,0 +1,1 @@
+"""What it costs: figures as ratios, measured in one run (`make bench`)."""
