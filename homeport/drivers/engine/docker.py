@@ -23,9 +23,9 @@ from homeport.drivers.engine.docker_json import (
     engine_event,
     engine_info,
     image_state,
-    parse_reference,
     registry_failure,
 )
+from homeport.drivers.engine.reference import parse_reference
 
 # The Amazon ECS agent's limits, in seconds.
 CREATE_SECONDS = 240.0

@@ -1,8 +1,8 @@
-"""Docker's JSON read into this package's value types, and image references taken apart: pure functions."""
+"""Docker's JSON read into this package's value types: pure functions."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from homeport.base.errors import NotFound, Permanent
 from homeport.drivers.engine import (
@@ -32,23 +32,6 @@ _UNREACHABLE = (
     "unexpected eof",
     "toomanyrequests",
 )
-
-
-class Reference(NamedTuple):
-    """An image name taken apart: `repository`, and `tag` or `digest` (the other is None)."""
-
-    repository: str
-    tag: str | None
-    digest: str | None
-
-
-def parse_reference(image: str) -> Reference:
-    """`repo[:tag][@digest]`; the tag defaults to `latest`, and a digest wins over a tag."""
-    name, _, digest = image.partition("@")
-    head, colon, tag = name.rpartition(":")
-    if not colon or "/" in tag:  # The last colon belongs to the registry's port.
-        head, tag = name, "latest"
-    return Reference(head, None, digest) if digest else Reference(head, tag, None)
 
 
 def registry_failure(text: str) -> Exception:

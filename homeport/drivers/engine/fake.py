@@ -23,8 +23,8 @@ from homeport.drivers.engine import (
     RegistryAuth,
     RegistryUnreachable,
 )
-from homeport.drivers.engine.docker_json import parse_reference
 from homeport.drivers.engine.fake_parts import Behaviour, EventStream, FakeContainer, Faults
+from homeport.drivers.engine.reference import parse_reference
 
 __all__ = ["Behaviour", "FakeEngine", "Faults"]
 
