@@ -106,24 +106,22 @@ class AcsServer:
         older = self._sessions.get(arn)
         self._sessions[arn] = session
         try:
-            await self._connected(session, asked, older)
-            await self._serve(session)
+            await self._connected(session, asked)
+            await self._serve(session, older)
         finally:
             self._disconnected(session)
             await socket.close(GOING_AWAY, "")
 
     async def close(self) -> None:
         """Close every connection, so that agents look for the next process at once."""
-        for session in list(self._sessions.values()):
-            await session.socket.close(GOING_AWAY, "the server is shutting down")
+        sockets = [session.socket for session in self._sessions.values()]
+        await asyncio.gather(*(socket.close(GOING_AWAY, "the server is shutting down") for socket in sockets))
 
     # ---- one connection ---------------------------------------------------------------------------------------------
 
-    async def _connected(self, session: Session, asked: AgentQuery, older: Session | None) -> None:
+    async def _connected(self, session: Session, asked: AgentQuery) -> None:
         _, version = self._store.update(lambda tx: _mark_connected(tx, asked))
         await self._store.durable(version)
-        if older is not None:
-            await older.socket.close(REPLACED, "the agent has connected again")
         log.info("agent_connected", container_instance=session.arn, agent_version=asked.agent_version)
         for listener in self._connected_listeners:
             listener(session.arn)
@@ -136,9 +134,14 @@ class AcsServer:
         self._store.update(lambda tx: _mark_disconnected(tx, session.arn))
         log.info("agent_disconnected", container_instance=session.arn)
 
-    async def _serve(self, session: Session) -> None:
-        """Reading ends the connection; writing and heartbeats go on beside it and end with it."""
+    async def _serve(self, session: Session, older: Session | None) -> None:
+        """Reading ends the connection; writing and heartbeats go on beside it and end with it.
+
+        Closing the older connection may take seconds, because its other end may be gone.
+        """
         async with asyncio.TaskGroup() as group:
+            if older is not None:
+                group.create_task(older.socket.close(REPLACED, "the agent has connected again"))
             beside = [group.create_task(self._write(session)), group.create_task(self._beat(session))]
             try:
                 await self._read(session)

@@ -73,8 +73,8 @@ class TcsServer:
             await socket.close(GOING_AWAY, "")
 
     async def close(self) -> None:
-        for socket in list(self._sockets):
-            await socket.close(GOING_AWAY, "the server is shutting down")
+        sockets = list(self._sockets)
+        await asyncio.gather(*(socket.close(GOING_AWAY, "the server is shutting down") for socket in sockets))
 
     async def _beat(self, socket: Socket) -> None:
         while True:

@@ -16,7 +16,7 @@ from homeport.control.runner import FORGET, Reconciler, Wake
 from homeport.model.container_instance import ContainerInstance
 from homeport.model.status import DesiredStatus, StopCode
 from homeport.model.task import Task
-from homeport.store.store import Store, Tx
+from homeport.store.store import Tx
 
 log = get_logger("instance")
 CONNECTIVITY_GRACE = 5.0
@@ -98,20 +98,6 @@ class UnplacedReconciler(Reconciler):
         if task is not None and _unplaced_and_stopping(task):
             tx.tasks.put(task.stopped(now))
         return FORGET
-
-
-def disconnect_all(store: Store) -> int:
-    """At the start of a process no agent is connected, whatever the rows say. Returns the version to await."""
-
-    def change(tx: Tx) -> None:
-        for instance in tx.container_instances:
-            if instance.agent_connected:
-                tx.container_instances.put(
-                    replace(instance, agent_connected=False, disconnected_at=tx.now, version=instance.version + 1)
-                )
-
-    _, version = store.update(change)
-    return version
 
 
 def _own_arn(instance: ContainerInstance) -> Iterable[str]:
