@@ -224,6 +224,8 @@ def _mark_connected(tx: Tx, asked: AgentQuery) -> None:
         return
     connected = replace(
         instance,
+        status="ACTIVE" if instance.is_lost else instance.status,
+        status_reason=None if instance.is_lost else instance.status_reason,
         agent_connected=True,
         disconnected_at=None,
         agent_version=asked.agent_version or instance.agent_version,

@@ -53,8 +53,8 @@ def tcs_query(query: Mapping[str, str]) -> AgentQuery:
 def refusal(read: Tables, arns: Arns, query: AgentQuery) -> Refusal | None:
     """Why this agent may not connect; None if it may.
 
-    An instance that is INACTIVE, or whose row is gone since, gets InactiveInstanceException: an agent takes that (and
-    nothing else) as the end of its registration.
+    An instance that was deregistered, or whose row is gone since, gets InactiveInstanceException: an agent takes that
+    (and nothing else) as the end of its registration. One that was only given up as lost may come back.
     """
     parsed = parse_arn(query.container_instance_arn)
     if parsed is None or parsed.kind != "container-instance" or not arns.owns(parsed):
@@ -67,7 +67,7 @@ def refusal(read: Tables, arns: Arns, query: AgentQuery) -> Refusal | None:
 
 
 def _refuse_instance(instance: ContainerInstance | None, cluster_arn: str) -> Refusal | None:
-    if instance is None or instance.status == "INACTIVE":
+    if instance is None or (instance.status == "INACTIVE" and not instance.is_lost):
         return _refuse("InactiveInstanceException", "The container instance is not registered.")
     if instance.cluster_arn != cluster_arn:
         return _refuse("InvalidInstanceException", "The container instance belongs to another cluster.")

@@ -12,13 +12,13 @@ from msgspec import Struct
 
 from homeport.base.log import get_logger
 from homeport.control.messages import Composer, Occasion, Outgoing
-from homeport.control.payload import unsupported
 from homeport.control.plan import Conversation, Plan, Sent, needs_payload, plan
 from homeport.control.roles import roles_of
 from homeport.control.runner import FORGET, Reconciler, Wake, Waker
 from homeport.control.sessions import Sessions
 from homeport.control.task_definitions import definition_of
 from homeport.model.container_instance import ContainerInstance
+from homeport.model.rules.support import unsupported
 from homeport.model.status import StopCode
 from homeport.model.task import Task
 from homeport.store.schema import Tables
@@ -93,9 +93,10 @@ class Dispatch(Reconciler):
         if not needs_payload(task):
             return False
         definition = definition_of(tx, task)
-        reason = "The task definition does not exist." if definition is None else unsupported(definition)
-        if reason is None:
+        missing = "its task definition" if definition is None else unsupported(definition)
+        if missing is None:
             return False
+        reason = f"The task cannot be run without {missing}."
         tx.tasks.put(task.stopping(StopCode.TASK_FAILED_TO_START, reason, now).stopped(now))
         log.warning("task_not_sendable", task=task.arn, reason=reason)
         return True

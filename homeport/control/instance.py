@@ -1,9 +1,10 @@
 """Container instances that are gone, and what becomes of their tasks.
 
 An agent that stays away longer than `lost_after` counts as the end of its host: the container instance becomes
-INACTIVE and its tasks STOPPED, as ECS does when an EC2 instance is terminated. After a restart of this process every
-instance gets the full time again, because nobody could have connected meanwhile. A deregistered instance is INACTIVE
-already; its tasks end the same way. Decision record: docs/adr/0010-lost-container-instances.md.
+INACTIVE and its tasks STOPPED, as ECS does when an EC2 instance is terminated. Should the agent return after all, the
+instance is ACTIVE again, without those tasks. After a restart of this process every instance gets the full time again,
+because nobody could have connected meanwhile. A deregistered instance is INACTIVE already; its tasks end the same way.
+Decision record: docs/adr/0010-lost-container-instances.md.
 """
 
 from collections.abc import Iterable
@@ -65,9 +66,8 @@ class InstanceReconciler(Reconciler):
         return Wake(at=verdict.at)
 
     def _lose(self, tx: Tx, instance: ContainerInstance, now: float) -> None:
-        reason = f"Host EC2 (instance {instance.ec2_instance_id}) terminated."
-        self._end_tasks(tx, instance.arn, reason, StopCode.TERMINATION_NOTICE, now)
-        gone = replace(instance, status="INACTIVE", status_reason=reason, version=instance.version + 1)
+        self._end_tasks(tx, instance.arn, instance.lost_reason, StopCode.TERMINATION_NOTICE, now)
+        gone = replace(instance, status="INACTIVE", status_reason=instance.lost_reason, version=instance.version + 1)
         tx.container_instances.put(gone)
         log.warning("container_instance_lost", container_instance=instance.arn, away_since=instance.disconnected_at)
 
@@ -105,11 +105,9 @@ def _own_arn(instance: ContainerInstance) -> Iterable[str]:
 
 
 def _instance_to_look_at(task: Task) -> Iterable[str]:
-    """Tasks that are to stop (their instance may be gone), or whose connectivity nobody has written down yet."""
-    arn = task.container_instance_arn
-    if arn is None or task.is_stopped:
-        return ()
-    return (arn,) if task.desired_status is DesiredStatus.STOPPED or task.connectivity is None else ()
+    """A task that is to stop waits for its instance's agent, which may be gone for good."""
+    is_stopping = task.desired_status is DesiredStatus.STOPPED and not task.is_stopped
+    return (task.container_instance_arn,) if is_stopping and task.container_instance_arn is not None else ()
 
 
 def _unplaced_and_stopping(task: Task) -> Iterable[str]:

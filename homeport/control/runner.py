@@ -7,7 +7,7 @@ start-up path, and an overflowing watch queue is handled the same way.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from homeport.base.clock import Clock
 from homeport.base.errors import Bug
@@ -24,8 +24,8 @@ Waker = Callable[[str], None]
 Wakes = Mapping[str, Callable[[Any], Iterable[str]]]
 
 
-class Reconciler(Protocol):
-    """Brings one key at a time closer to what it should be. Inherit from it for the parts that are not needed.
+class Reconciler:
+    """Brings one key at a time closer to what it should be. Only `step` has to be written.
 
     `wakes` maps a table's kind to the keys that a row (before or after its change) concerns. `workers` is how many
     keys are worked on at a time.
@@ -44,7 +44,7 @@ class Reconciler(Protocol):
 
     def step(self, tx: Tx, key: str, now: float) -> Wake:
         """One bounded, idempotent transaction."""
-        ...
+        raise NotImplementedError
 
     def actions(self, read: Tables, key: str) -> Sequence[Any]:  # noqa: ARG002 - most have none
         """The effects that are due, as data; called right after `step`, before anything else can change."""

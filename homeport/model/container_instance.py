@@ -48,6 +48,16 @@ class ContainerInstance(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.attribute("ecs.availability-zone")
 
     @property
+    def lost_reason(self) -> str:
+        """The `status_reason` of an instance whose agent stayed away, and the `stoppedReason` of its tasks."""
+        return f"Host EC2 (instance {self.ec2_instance_id}) terminated."
+
+    @property
+    def is_lost(self) -> bool:
+        """Given up because its agent stayed away. Unlike a deregistered one it is ACTIVE again if the agent returns."""
+        return self.status == "INACTIVE" and self.status_reason == self.lost_reason
+
+    @property
     def is_placeable(self) -> bool:
         """ACTIVE and with a connected agent; anything else is refused with the reason AGENT or not considered."""
         return self.status == "ACTIVE" and self.agent_connected

@@ -28,8 +28,8 @@ class SocketServer(Protocol):
     """Who talks with agents (`api.sockets`). `refuse` answers an upgrade with a status and a body instead of 101."""
 
     def refuse(self, kind: SocketKind, query: dict[str, str]) -> tuple[int, bytes] | None: ...
-    async def accept(self, kind: SocketKind, query: dict[str, str], socket: Socket) -> None:
-        """Converse until the socket is closed by either end."""
+    async def accept(self, kind: SocketKind, query: dict[str, str], socket: Socket, endpoint: str) -> None:
+        """Converse until the socket is closed by either end. `endpoint`: our base URL as the agent addressed it."""
         ...
 
 
@@ -93,7 +93,7 @@ class HttpServer:
         self._open.add(socket)
         try:
             with AGENT_SOCKETS.labels(kind).track_inprogress():
-                await self._sockets.accept(kind, query, AiohttpSocket(socket))
+                await self._sockets.accept(kind, query, AiohttpSocket(socket), request.endpoint)
         finally:
             self._open.discard(socket)
             await socket.close()

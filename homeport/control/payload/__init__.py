@@ -1,6 +1,5 @@
 """What an agent is sent for a task: its task definition and overrides, rendered into the agent protocol. All pure."""
 
 from homeport.control.payload.task import Rendering, render_stop, render_task
-from homeport.control.payload.unsupported import unsupported
 
-__all__ = ["Rendering", "render_stop", "render_task", "unsupported"]
+__all__ = ["Rendering", "render_stop", "render_task"]

@@ -3,10 +3,10 @@
 from msgspec.structs import replace
 
 from homeport.model.status import TaskStatus
+from homeport.model.task_definition import TaskDefinition
 from homeport.shapes import acs
 from tests.control_plane import DEFINITION, INSTANCE, ByTheBook, Plane, a_definition, a_task, an_instance
 from tests.sim.loop import run_virtually
-from homeport.model.task_definition import TaskDefinition
 
 ROLE = "arn:aws:iam::123456789012:role/path/app"
 
@@ -282,7 +282,7 @@ def test_frame_when_of_an_unknown_type_then_ignored():
     virtually(scenario)
 
 
-def test_agent_when_away_too_long_then_instance_is_inactive_tasks_stopped_and_agent_refused():
+def test_agent_when_away_too_long_then_instance_is_inactive_and_tasks_stopped():
     async def scenario(plane, agent):
         await agent.connect()
         plane.put(a_task())
@@ -296,9 +296,22 @@ def test_agent_when_away_too_long_then_instance_is_inactive_tasks_stopped_and_ag
         assert plane.instance().status == "INACTIVE"
         assert plane.task().last_status is TaskStatus.STOPPED
         assert plane.task().stopped_reason == "Host EC2 (instance i-1) terminated."
-        status, body = plane.acs.refuse(agent.query())
-        assert status == 400
-        assert b"InactiveInstanceException" in body
+        assert plane.task().stop_code == "TerminationNotice"
+
+    virtually(scenario)
+
+
+def test_agent_when_it_returns_after_all_then_instance_is_active_and_its_old_tasks_are_stopped():
+    async def scenario(plane, agent):
+        await agent.connect()
+        plane.put(a_task())
+        await plane.clock.sleep(0.1)
+        await agent.lose_connection()
+        await plane.clock.sleep(100)
+        await agent.connect()
+        assert plane.instance().status == "ACTIVE"
+        assert plane.instance().status_reason is None
+        assert agent.stopped_by_manifest == [a_task().arn]
 
     virtually(scenario)
 
@@ -329,6 +342,9 @@ def test_instance_when_deregistered_then_connection_is_closed_and_tasks_stop():
         await plane.clock.sleep(0.1)
         assert agent.socket.closed_with == 1001
         assert plane.task().last_status is TaskStatus.STOPPED
+        status, body = plane.acs.refuse(agent.query())
+        assert status == 400
+        assert b"InactiveInstanceException" in body
 
     virtually(scenario)
 
