@@ -24,6 +24,25 @@ SERVICES: dict[str, tuple[str, ...] | None] = {
         "CreateLogStream", "DeleteLogStream", "DescribeLogStreams", "PutLogEvents", "GetLogEvents", "FilterLogEvents",
         "TagResource", "UntagResource", "ListTagsForResource", "TagLogGroup", "UntagLogGroup", "ListTagsLogGroup",
     ),
+    "elbv2": (
+        "CreateLoadBalancer", "DeleteLoadBalancer", "DescribeLoadBalancers", "ModifyLoadBalancerAttributes",
+        "DescribeLoadBalancerAttributes", "SetSecurityGroups", "SetSubnets", "SetIpAddressType", "DescribeCapacityReservation",
+        "CreateTargetGroup", "DeleteTargetGroup", "DescribeTargetGroups", "ModifyTargetGroup", "ModifyTargetGroupAttributes",
+        "DescribeTargetGroupAttributes", "RegisterTargets", "DeregisterTargets", "DescribeTargetHealth",
+        "CreateListener", "DeleteListener", "DescribeListeners", "ModifyListener", "DescribeListenerAttributes",
+        "ModifyListenerAttributes", "AddListenerCertificates", "RemoveListenerCertificates", "DescribeListenerCertificates",
+        "CreateRule", "DeleteRule", "DescribeRules", "ModifyRule", "SetRulePriorities",
+        "AddTags", "RemoveTags", "DescribeTags", "DescribeAccountLimits", "DescribeSSLPolicies",
+    ),
+    "acm": (
+        "ImportCertificate", "DescribeCertificate", "ListCertificates", "GetCertificate", "DeleteCertificate",
+        "AddTagsToCertificate", "RemoveTagsFromCertificate", "ListTagsForCertificate",
+    ),
+    "ec2": (
+        "DescribeVpcs", "DescribeSubnets", "DescribeSecurityGroups", "DescribeSecurityGroupRules",
+        "DescribeAvailabilityZones", "DescribeAccountAttributes", "DescribeVpcAttribute", "DescribeRouteTables",
+        "DescribeNetworkAcls", "DescribeInternetGateways", "DescribeNetworkInterfaces", "DescribeTags", "CreateTags", "DeleteTags",
+    ),
 }  # fmt: skip
 
 #: String members that agents send and the public model leaves out: structure -> wire names.
