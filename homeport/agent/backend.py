@@ -28,5 +28,8 @@ class Backend(Protocol):
         ...
 
     async def connect(self, url: str, query: dict[str, str]) -> Socket:
-        """Open a websocket at `url` (http or https, mapped to ws or wss) with these query parameters, signed."""
+        """Open a signed websocket at `<url>/ws` with these query parameters.
+
+        `url` is an endpoint of DiscoverPollEndpoint (http or https, mapped to ws or wss).
+        """
         ...
