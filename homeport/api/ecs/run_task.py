@@ -19,12 +19,13 @@ from homeport.model.container_instance import ContainerInstance
 from homeport.model.expression import ExpressionError, parse
 from homeport.model.new_task import new_task, placed_on, task_template
 from homeport.model.overrides import NO_OVERRIDE, check_overrides, effective_definition
-from homeport.model.resources import Resources
+from homeport.model.rules.capabilities import placement_attributes
 from homeport.model.rules.support import unsupported
 from homeport.model.rules.tags import check_tags, merged_tags
 from homeport.model.task import Task
 from homeport.model.task_definition import TaskDefinition
 from homeport.model.task_view import VIEWS
+from homeport.scheduler.constraints import Needs, needs_of, obstacles
 from homeport.scheduler.place import Wanted, place
 from homeport.shapes import ecs as shapes
 from homeport.store.schema import Tables
@@ -84,6 +85,8 @@ def start_task(ctx: Context, tx: Tx, request: shapes.StartTaskRequest) -> shapes
         raise shapes.InvalidParameterException(f"Container instances cannot have more than {MOST_INSTANCES} elements.")
     task_definition = find_runnable_task_definition(ctx, tx, request.task_definition)
     template = _template(tx, cluster, task_definition, request, launch_type="EC2")
+    # StartTask goes around placement: constraints do not apply, resources and attributes do.
+    needs = needs_of(template.resources, (), placement_attributes(task_definition.definition), template.group)
     tasks: list[Task] = []
     failures: list[shapes.Failure] = []
     for name in dict.fromkeys(request.container_instances):
@@ -92,11 +95,11 @@ def start_task(ctx: Context, tx: Tx, request: shapes.StartTaskRequest) -> shapes
             arn = name if name.startswith("arn:") else ctx.arns.container_instance(cluster.name, name)
             failures.append(missing(arn))
             continue
-        reason = _refusal(ctx, instance, template.resources, task_definition.definition.requires_attributes or ())
-        if reason is None:
+        failure = _refusal(ctx, instance, needs)
+        if failure is None:
             tasks.append(_start(ctx, tx, cluster, template, instance))
         else:
-            failures.append(shapes.Failure(arn=instance.arn, reason=reason))
+            failures.append(failure)
     return shapes.StartTaskResponse(
         tasks=tuple(VIEWS.view(task, with_tags=True) for task in tasks), failures=tuple(failures)
     )
@@ -256,7 +259,7 @@ def _start(ctx: Context, tx: Tx, cluster: Cluster, template: Task, instance: Con
 
 def _wanted(template: Task, task_definition: TaskDefinition, request: shapes.RunTaskRequest, count: int) -> Wanted:
     definition = task_definition.definition
-    required = definition.requires_attributes or ()
+    required = placement_attributes(definition)
     return Wanted(
         cluster_arn=template.cluster_arn,
         count=count,
@@ -268,24 +271,13 @@ def _wanted(template: Task, task_definition: TaskDefinition, request: shapes.Run
     )
 
 
-def _refusal(
-    ctx: Context, instance: ContainerInstance, wanted: Resources, required: tuple[shapes.Attribute, ...]
-) -> str | None:
-    """Why StartTask cannot start the task there, in ECS's words; None if it can."""
-    if not instance.is_placeable:
-        return "AGENT" if instance.status == "ACTIVE" else "INACTIVE"
-    for attribute in required:
-        value = instance.attribute(attribute.name)
-        if value is None or (attribute.value and value != attribute.value):
-            return "ATTRIBUTE"
-    free = ctx.world.fleet.free(instance.arn)
-    lacking = {
-        "CPU": wanted.cpu_units > free.cpu_units,
-        "MEMORY": wanted.memory_mib > free.memory_mib,
-        "PORTS": bool({*wanted.ports} & {*free.ports} or {*wanted.ports_udp} & {*free.ports_udp}),
-        "GPU": wanted.gpu_count > free.gpu_count,
-    }
-    return next((f"RESOURCE:{name}" for name, is_lacking in lacking.items() if is_lacking), None)
+def _refusal(ctx: Context, instance: ContainerInstance, needs: Needs) -> shapes.Failure | None:
+    """Why StartTask cannot start the task there, in the scheduler's words; None if it can."""
+    host = ctx.world.fleet.host(instance.arn)
+    if instance.status != "ACTIVE" or host is None:
+        return shapes.Failure(arn=instance.arn, reason="INACTIVE")
+    obstacle = next(obstacles(needs, host), None)
+    return obstacle and shapes.Failure(arn=instance.arn, reason=obstacle.reason, detail=obstacle.detail)
 
 
 def _taken_gpus(tx: Tables, instance: ContainerInstance) -> Iterable[str]:
