@@ -20,8 +20,12 @@ KINDS: dict[str, str] = {
 
 
 def kind_of(volume: shapes.Volume) -> str:
-    """The member of Volume that says what it is; `host` where none does. (`configuredAtLaunch` false says nothing.)"""
-    return next((kind for kind in KINDS if getattr(volume, kind) not in (None, False)), "host")
+    """The member of Volume that says what it is; `host` where none does.
+
+    `configuredAtLaunch` false says nothing, nor does an empty `host` beside another kind.
+    """
+    named = [kind for kind in KINDS if getattr(volume, kind) not in (None, False)]
+    return named[-1] if named else "host"
 
 
 def check_volumes(wanted: shapes.RegisterTaskDefinitionRequest) -> None:
