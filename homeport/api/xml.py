@@ -9,6 +9,9 @@ import botocore.model
 from homeport.api.errors import xml_safe
 from homeport.base.clock import iso8601_fraction
 
+#: A bare carriage return would be read as a line feed.
+_KEPT = {"\r": "&#13;"}
+
 
 def encode_xml(value: dict[str, Any], operation: botocore.model.OperationModel, request_id: str, namespace: str) -> str:
     """The whole answer of a query operation: `<XResponse><XResult>…</XResult><ResponseMetadata>…`."""
@@ -49,7 +52,7 @@ def _element(value: Any, shape: Any, name: str, parts: list[str]) -> None:
         _members({k: v for k, v in value.items() if not _is_attribute(shape, k)}, shape, parts)
         parts.append(f"</{name}>")
     else:
-        parts.append(f"<{name}>{escape(xml_safe(_text(value, kind)))}</{name}>")
+        parts.append(f"<{name}>{escape(xml_safe(_text(value, kind)), _KEPT)}</{name}>")
 
 
 def _is_attribute(shape: Any, member: str) -> bool:

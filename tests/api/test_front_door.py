@@ -136,11 +136,11 @@ def test_json_when_the_body_is_empty_then_it_stands_for_no_members(region):
         ("RunTask", b"{}", "InvalidParameterException",
          "1 validation error detected: Value null at 'taskDefinition' failed to satisfy constraint: Member must not be null"),
         ("RunTask", b'{"taskDefinition": "a", "launchType": "MOON"}', "InvalidParameterException",
-         "1 validation error detected: Value 'MOON' at 'launchType' failed to satisfy constraint: "
-         "Member must satisfy enum value set: [EC2, EXTERNAL, FARGATE, MANAGED_INSTANCES]"),
+         ("1 validation error detected: Value 'MOON' at 'launchType' failed to satisfy constraint: "
+         "Member must satisfy enum value set: [EC2, EXTERNAL, FARGATE, MANAGED_INSTANCES]")),
         ("RunTask", b'{"taskDefinition": "a", "tags": [{"key": "k"}, {"key": ""}]}', "InvalidParameterException",
-         "1 validation error detected: Value '' at 'tags.2.member.key' failed to satisfy constraint: "
-         "Member must have length greater than or equal to 1"),
+         ("1 validation error detected: Value '' at 'tags.2.member.key' failed to satisfy constraint: "
+         "Member must have length greater than or equal to 1")),
         ("UpdateTaskProtection", b'{"cluster": "a", "tasks": [null], "protectionEnabled": true}', "InvalidParameterException",
          "1 validation error detected: Value null at 'tasks.1.member' failed to satisfy constraint: Member must not be null"),
     ],
