@@ -108,7 +108,7 @@ class FakeEngine:
             memory_mib=self._memory_mib,
             architecture="x86_64",
             cgroup_version="2",
-            cgroup_driver="cgroupfs",
+            cgroup_driver="none",
             log_drivers=("awslogs", "json-file"),
             volume_plugins=("local",),
         )
