@@ -7,7 +7,6 @@ plane, whose absence stops nothing. `run` ends by cancellation (state saved, con
 import asyncio
 import os
 import random
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -19,10 +18,11 @@ from homeport.agent.cgroup import Cgroups
 from homeport.agent.cleanup import Cleanup
 from homeport.agent.docker_config import Surroundings
 from homeport.agent.hands import Hands, LogConfig
-from homeport.agent.host import HostResources, PortAllocator, dynamic_range, registration
+from homeport.agent.host import HostResources, registration
 from homeport.agent.image_book import ImageBook
 from homeport.agent.images import Images
 from homeport.agent.inbox import CredentialStore, Inbox
+from homeport.agent.ports import PortAllocator, dynamic_range, is_port_free
 from homeport.agent.registration import register
 from homeport.agent.reporter import Reporter
 from homeport.agent.session import Instance, InstanceInactive, PollEndpoints, Session
@@ -56,8 +56,8 @@ Serve = Callable[["Agent"], Awaitable[None]]
 class Agent:
     """One agent on one host. Everything that touches the world comes in by the constructor.
 
-    `serve` runs the task endpoints (None in simulation); `log_config` rewrites Docker's LogConfig; `is_port_free`
-    probes a host port; `publishes_metrics` switches telemetry. Parts that others look at: `tasks` (a TaskBook),
+    `serve` runs the task endpoints (None in simulation); `log_config` rewrites Docker's LogConfig; `port_probe`
+    asks whether a host port is free; `publishes_metrics` switches telemetry. Parts that others look at: `tasks` (a TaskBook),
     `credentials`, `engine`, `backend`, `instance` (None until registered), `identity`.
     """
 
@@ -73,7 +73,7 @@ class Agent:
         credentials: Credentials,
         serve: Serve | None = None,
         log_config: LogConfig | None = None,
-        is_port_free: Callable[[str, int], bool] | None = None,
+        port_probe: Callable[[str, int], bool] = is_port_free,
         publishes_metrics: bool = True,
         announces: bool = True,
         image_book: ImageBook | None = None,
@@ -89,7 +89,7 @@ class Agent:
         self._state = state
         self._serve = serve
         self._log_config = log_config
-        self._is_port_free = is_port_free or port_is_free
+        self._port_probe = port_probe
         self._publishes_metrics = publishes_metrics
         self._announces = announces
         self._image_book = image_book
@@ -140,7 +140,7 @@ class Agent:
         config, clock = self.config, self.clock
         self.cgroups = Cgroups.detect(info, wanted=config.task_cpu_mem_limit)
         self._images = Images(self.engine, clock, config, self._image_book)
-        ports = PortAllocator(*dynamic_range(config), is_free=self._is_port_free)
+        ports = PortAllocator(*dynamic_range(config), is_free=self._port_probe)
         hands = Hands(
             engine=self.engine,
             images=self._images,
@@ -269,14 +269,3 @@ def _endpoint(config: AgentConfig) -> str:
     """Base URL of the task endpoints as containers see it."""
     port = "" if config.task_endpoint_port == 80 else f":{config.task_endpoint_port}"
     return f"http://{config.task_endpoint_address}{port}"
-
-
-def port_is_free(protocol: str, port: int) -> bool:
-    """Whether nothing on this host listens on the port (tcp or udp)."""
-    kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
-    with socket.socket(socket.AF_INET, kind) as probe:
-        try:
-            probe.bind(("0.0.0.0", port))  # noqa: S104 - Docker publishes on all addresses too
-        except OSError:
-            return False
-    return True

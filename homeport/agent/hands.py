@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from homeport.agent import lifecycle
 from homeport.agent.cgroup import CgroupFailed, Cgroups
 from homeport.agent.docker_config import Surroundings, container_body
-from homeport.agent.host import PortAllocator, PortsExhausted
 from homeport.agent.images import Images, PullFailed
+from homeport.agent.ports import PortAllocator, PortsExhausted
 from homeport.agent.record import ContainerRecord, ContainerStatus, TaskRecord
 from homeport.agent.volumes import find_volume, plan_volume
 from homeport.base.clock import Clock

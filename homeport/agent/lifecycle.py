@@ -167,6 +167,7 @@ def observed(task: TaskRecord, container: ContainerRecord, state: ContainerState
                 container,
                 known=_RUNNING,
                 applied=_RUNNING,
+                exit_code=None,
                 ports=state.ports or container.ports,
                 ip_addresses=state.ip_addresses,
             )

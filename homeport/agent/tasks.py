@@ -10,7 +10,8 @@ from typing import Protocol
 from homeport.agent import lifecycle
 from homeport.agent.accept import new_record
 from homeport.agent.hands import Hands, port_owner
-from homeport.agent.host import HostResources, PortAllocator
+from homeport.agent.host import HostResources
+from homeport.agent.ports import PortAllocator
 from homeport.agent.record import ContainerRecord, ContainerStatus, TaskRecord
 from homeport.agent.reports import Report, acknowledged
 from homeport.agent.state import AgentState

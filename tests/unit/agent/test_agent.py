@@ -1,0 +1,358 @@
+"""An agent against a fake engine and a scripted control plane, in virtual time."""
+
+from homeport.agent.backend import Refused
+from homeport.drivers.engine.fake import Faults
+from homeport.shapes import acs
+from tests.unit.agent.host_world import HostWorld, in_world
+from tests.unit.agent.scripted import INSTANCE_ARN, a_container, a_stop, a_task, task_arn
+
+ARN = task_arn(1)
+
+
+def test_task_runs_and_exits_with_its_code() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", exit_after=3, exit_code=7)
+        async with world.running():
+            await world.connected()
+            message = world.backend.payload(
+                a_task(1, a_container(port_mappings=(acs.PortMapping(container_port=80, host_port=0),)))
+            )
+            await world.reported(ARN, "STOPPED")
+        assert any(
+            isinstance(each, acs.AckRequest) and each.message_id == message.message_id
+            for each in world.backend.socket.from_agent
+        )
+        assert [status for status in world.backend.statuses(ARN) if status != "PENDING"] == ["RUNNING", "STOPPED"]
+        running = next(report for report in world.backend.reports(ARN) if report.status == "RUNNING")
+        (binding,) = running.containers[0].network_bindings
+        assert (binding.container_port, binding.protocol, binding.bind_ip) == (80, "tcp", "0.0.0.0")
+        assert binding.host_port >= 32768
+        stopped = world.backend.container(ARN, "main")
+        assert (stopped.status, stopped.exit_code) == ("STOPPED", 7)
+        assert stopped.runtime_id in world.engine.containers
+
+    in_world(body)
+
+
+def test_stop_is_graceful_and_reported() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", stop_takes=None)
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1, a_container(stop_timeout=4)))
+            await world.reported(ARN, "RUNNING")
+            began = world.clock.monotonic()
+            world.backend.payload(a_stop(1))
+            await world.reported(ARN, "STOPPED")
+            assert 4 <= world.clock.monotonic() - began < 5
+        assert world.backend.container(ARN, "main").exit_code == 137
+
+    in_world(body)
+
+
+def test_non_essential_exit_is_reported_at_once_and_the_task_runs_on() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("side:latest", exit_after=5, exit_code=3)
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1, a_container(), a_container("side", essential=False)))
+            await world.reported(ARN, "RUNNING")
+            await world.until(lambda: (c := world.backend.container(ARN, "side")) and c.status == "STOPPED", 6)
+            assert world.backend.statuses(ARN)[-1] == "RUNNING"
+            assert world.backend.container(ARN, "side").exit_code == 3
+
+    in_world(body)
+
+
+def test_dependencies_order_the_start() -> None:
+    needs = lambda name, condition: (acs.ContainerDependency(container_name=name, condition=condition),)
+
+    async def body(world: HostWorld) -> None:
+        world.behave("init:latest", exit_after=2)
+        world.behave("db:latest", health=("healthy",))
+        async with world.running():
+            await world.connected()
+            world.backend.payload(
+                a_task(
+                    1,
+                    a_container("init", essential=False),
+                    a_container(
+                        "db",
+                        depends_on=needs("init", "SUCCESS"),
+                        health_check_type="docker",
+                        docker_config=acs.DockerConfig(config='{"Healthcheck":{"Test":["CMD","true"]}}'),
+                    ),
+                    a_container("web", depends_on=needs("db", "HEALTHY")),
+                )
+            )
+            await world.reported(ARN, "RUNNING")
+            init, db, web = (world.container(ARN, name) for name in ("init", "db", "web"))
+            assert db.started_at >= init.started_at + 2
+            assert web.started_at >= db.started_at + 5
+
+    in_world(body)
+
+
+def test_failed_pull_stops_the_task_with_the_reason() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", pull_error="manifest unknown: manifest unknown")
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.reported(ARN, "STOPPED")
+        assert world.backend.container(ARN, "main").reason.startswith("CannotPullContainerError:")
+
+    in_world(body)
+
+
+def test_failed_start_stops_the_task_with_the_reason() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", start_error="exec: no such file")
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.reported(ARN, "STOPPED")
+        assert world.backend.container(ARN, "main").reason.startswith(
+            "CannotStartContainerError: Error response from daemon: exec"
+        )
+
+    in_world(body)
+
+
+def test_task_that_does_not_fit_waits_alone() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1, memory=6000), a_task(2, memory=6000), a_task(3, memory=500))
+            await world.reported(task_arn(1), "RUNNING")
+            await world.reported(task_arn(3), "RUNNING", 10)
+            assert world.backend.reports(task_arn(2)) == []
+            assert world.agent.tasks.blocked(task_arn(2)) == {"": "waiting for MEMORY"}
+            world.backend.payload(a_stop(1))
+            await world.reported(task_arn(2), "RUNNING", 60)
+
+    in_world(body)
+
+
+def test_restarted_agent_adopts_and_reports_what_changed() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1), a_task(2))
+            await world.reported(task_arn(1), "RUNNING")
+            await world.reported(task_arn(2), "RUNNING")
+            gone = world.container(task_arn(2)).docker_id
+            stays = world.container(task_arn(1)).docker_id
+        world.engine.exit(gone, 9)
+        async with world.running():
+            await world.reported(task_arn(2), "STOPPED", 10)
+            assert world.backend.container(task_arn(2), "main").exit_code == 9
+            assert world.container(task_arn(1)).docker_id == stays
+            assert world.engine.containers[stays].status == "running"
+            assert len(world.engine.containers) == 2
+            assert world.backend.queries[-1]["containerInstanceArn"] == INSTANCE_ARN
+            assert world.backend.queries[-1]["sendCredentials"] == "true"
+
+    in_world(body)
+
+
+def test_lost_state_is_rebuilt_from_labels_and_stopped_only_when_told() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.reported(ARN, "RUNNING")
+        world.state = type(world.state)()
+        async with world.running():
+            await world.until(lambda: world.agent.tasks.by_arn(ARN) is not None and len(world.backend.sockets) == 2)
+            message = world.backend.manifest()
+            await world.until(
+                lambda: any(
+                    isinstance(each, acs.TaskStopVerificationMessage) for each in world.backend.socket.from_agent
+                )
+            )
+            (candidates,) = [
+                each for each in world.backend.socket.from_agent if isinstance(each, acs.TaskStopVerificationMessage)
+            ]
+            assert [each.task_arn for each in candidates.stop_candidates] == [ARN]
+            await world.clock.sleep(60)
+            assert world.engine.containers[world.container(ARN).docker_id].status == "running"
+            world.backend.send(
+                acs.TaskStopVerificationAck(message_id="other", generated_at=0, stop_tasks=candidates.stop_candidates)
+            )
+            world.backend.send(
+                acs.TaskStopVerificationAck(
+                    message_id=message.message_id, generated_at=0, stop_tasks=candidates.stop_candidates
+                )
+            )
+            await world.reported(ARN, "STOPPED")
+
+    in_world(body)
+
+
+def test_control_plane_away_then_tasks_go_on_and_reports_wait() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", exit_after=30, exit_code=5)
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.reported(ARN, "RUNNING")
+            world.backend.down = True
+            await world.backend.socket.close()
+            await world.clock.sleep(120)
+            assert world.backend.statuses(ARN)[-1] == "RUNNING"
+            world.backend.down = False
+            await world.reported(ARN, "STOPPED", 60)
+            await world.until(lambda: len(world.backend.sockets) == 2, 60)
+            assert world.backend.queries[-1]["sendCredentials"] == "false"
+
+    in_world(body)
+
+
+def test_engine_away_then_the_task_runs_when_it_is_back() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.engine.down = True
+            world.engine.break_events()
+            world.backend.payload(a_task(1))
+            await world.clock.sleep(30)
+            world.engine.down = False
+            await world.reported(ARN, "RUNNING", 30)
+
+    in_world(body)
+
+
+def test_event_stream_breaks_then_a_listing_finds_the_exit() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.reported(ARN, "RUNNING")
+            await world.clock.sleep(1)
+            world.engine.break_events()
+            world.engine.exit(world.container(ARN).docker_id, 4)
+            await world.reported(ARN, "STOPPED", 20)
+
+    in_world(body)
+
+
+def test_every_fault_of_the_engine_passes_and_each_task_ends() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("job:latest", exit_after=2, exit_code=0)
+        async with world.running():
+            await world.connected()
+            world.engine.faults = Faults(
+                error=0.2, lie=0.2, slow=0.1, duplicate_event=0.2, reorder_event=0.2, break_events=0.05
+            )
+            for number in range(1, 11):
+                world.backend.payload(
+                    a_task(number, a_container("main", image="job:latest"), a_container("side", essential=False))
+                )
+            for number in range(1, 11):
+                await world.reported(task_arn(number), "STOPPED", 3600)
+            world.engine.faults = Faults()
+            await world.clock.sleep(400)
+            assert all(container.status != "running" for container in world.engine.containers.values())
+            for number in range(1, 11):
+                assert world.backend.container(task_arn(number), "main").exit_code == 0
+
+    for seed in range(5):
+        in_world(body, seed=seed)
+
+
+def test_containers_go_after_the_wait_once_stopped_is_acknowledged() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", exit_after=1)
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.reported(ARN, "STOPPED")
+            await world.clock.sleep(3 * 3600 - 120)
+            assert len(world.engine.containers) == 1
+            await world.clock.sleep(200)
+            assert world.engine.containers == {}
+            assert world.agent.tasks.by_arn(ARN) is None
+
+    in_world(body)
+
+
+def test_inactive_saved_instance_is_forgotten_and_registered_anew() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+        world.backend.refusals["RegisterContainerInstance"] = [Refused("ClientException", "The instance is INACTIVE")]
+        world.backend.instance_arn = INSTANCE_ARN.replace("1" * 32, "2" * 32)
+        async with world.running():
+            await world.until(lambda: len(world.backend.sockets) == 2)
+            assert world.backend.queries[-1]["containerInstanceArn"] == world.backend.instance_arn
+            world.backend.refusals["connect"] = [Refused("InactiveInstanceException", "gone")]
+            world.backend.instance_arn = INSTANCE_ARN.replace("1" * 32, "3" * 32)
+            await world.backend.socket.close()
+            await world.until(lambda: len(world.backend.sockets) == 3)
+            assert world.backend.queries[-1]["containerInstanceArn"] == world.backend.instance_arn
+
+    in_world(body)
+
+
+def test_missing_default_cluster_is_created() -> None:
+    async def body(world: HostWorld) -> None:
+        world.backend.refusals["RegisterContainerInstance"] = [Refused("ClientException", "Cluster not found.")]
+        async with world.running():
+            await world.connected()
+        assert [operation for operation, _ in world.backend.calls][:3] == [
+            "RegisterContainerInstance",
+            "CreateCluster",
+            "RegisterContainerInstance",
+        ]
+
+    in_world(body)
+
+
+def test_refused_stopped_report_is_sent_again() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", start_error="no")
+        world.backend.refusals["SubmitTaskStateChange"] = [Refused("InvalidParameterException", "what task?")] * 3
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.until(
+                lambda: (
+                    world.backend.statuses(ARN).count("STOPPED") == 4
+                    or world.backend.statuses(ARN)[-4:].count("STOPPED") >= 3
+                )
+            )
+            await world.clock.sleep(60)
+            task = world.agent.tasks.by_arn(ARN)
+            assert task.sent.name == "STOPPED"
+
+    in_world(body)
+
+
+def test_silent_link_is_replaced() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            for number in range(8):
+                await world.clock.sleep(30)
+                world.backend.send(acs.HeartbeatMessage(message_id=str(number), healthy=True))
+            await world.clock.sleep(1)
+            assert len(world.backend.sockets) == 1
+            assert (
+                len([each for each in world.backend.socket.from_agent if isinstance(each, acs.HeartbeatAckRequest)])
+                == 8
+            )
+            await world.clock.sleep(125)
+            assert len(world.backend.sockets) == 2
+
+    in_world(body)
+
+
+def test_unknown_task_to_be_stopped_is_reported_stopped() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_stop(9))
+            await world.reported(task_arn(9), "STOPPED", 5)
+
+    in_world(body)
