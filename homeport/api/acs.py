@@ -34,14 +34,16 @@ _HEARTBEATS_UNANSWERED = 2
 class Session:
     """One connection. Messages go out in the order of `outbox`."""
 
-    def __init__(self, arn: str, session_id: str, query: AgentQuery, endpoint: str, socket: Socket, now: float) -> None:
+    def __init__(
+        self, arn: str, session_id: str, query: AgentQuery, endpoint: str, socket: Socket, heard_at: float
+    ) -> None:
         self.arn = arn
         self.session_id = session_id
         self.wants_credentials = query.wants_credentials
         self.endpoint = endpoint
         self.socket = socket
         self.outbox: asyncio.Queue[Struct] = asyncio.Queue()
-        self.heard_at = now
+        self.heard_at = heard_at
         self.manifest_id: str | None = None
 
 
@@ -102,7 +104,7 @@ class AcsServer:
             await socket.close(GOING_AWAY, "the container instance is not registered")
             return
         arn = asked.container_instance_arn
-        session = Session(arn, self._ids.uuid(), asked, endpoint, socket, self._clock.now())
+        session = Session(arn, self._ids.uuid(), asked, endpoint, socket, self._clock.monotonic())
         older = self._sessions.get(arn)
         self._sessions[arn] = session
         try:
@@ -163,14 +165,14 @@ class AcsServer:
         while True:
             session.outbox.put_nowait(acs.HeartbeatMessage(message_id=self._ids.uuid(), healthy=True))
             await self._clock.sleep(self._heartbeat_interval)
-            if self._clock.now() - session.heard_at > patience:
+            if self._clock.monotonic() - session.heard_at > patience:
                 log.warning("agent_silent", container_instance=session.arn, seconds=patience)
                 await session.socket.close(GOING_AWAY, "heartbeats were not acknowledged")
                 return
 
     async def _read(self, session: Session) -> None:
         while (frame := await session.socket.receive()) is not None:
-            session.heard_at = self._clock.now()
+            session.heard_at = self._clock.monotonic()
             try:
                 message = acs.decode_frame(frame, acs.TO_SERVER)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:

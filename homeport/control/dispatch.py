@@ -13,7 +13,7 @@ from msgspec import Struct
 from homeport.base.log import get_logger
 from homeport.control.messages import Composer, Occasion, Outgoing
 from homeport.control.plan import Conversation, Plan, Sent, needs_payload, plan
-from homeport.control.roles import roles_of
+from homeport.control.roles import has_role
 from homeport.control.runner import FORGET, Reconciler, Wake, Waker
 from homeport.control.sessions import Sessions
 from homeport.control.task_definitions import definition_of
@@ -21,6 +21,7 @@ from homeport.model.container_instance import ContainerInstance
 from homeport.model.rules.support import unsupported
 from homeport.model.status import StopCode
 from homeport.model.task import Task
+from homeport.model.task_report import ended_task
 from homeport.store.schema import Tables
 from homeport.store.store import Tx
 
@@ -63,7 +64,7 @@ class Dispatch(Reconciler):
             return FORGET
         tasks = [task for task in tx.tasks.by(live_on=key) if not self._fail_if_unsendable(tx, task, now)]
         conversation.forget_all_but({task.arn for task in tasks})
-        with_roles = frozenset(task.arn for task in tasks if roles_of(task, definition_of(tx, task)))
+        with_roles = frozenset(task.arn for task in tasks if has_role(task))
         todo = plan(tasks, conversation, with_roles, now)
         self._plans[key] = (todo, now)
         return Wake(at=self._next_look(todo, conversation, with_roles, now))
@@ -97,7 +98,7 @@ class Dispatch(Reconciler):
         if missing is None:
             return False
         reason = f"The task cannot be run without {missing}."
-        tx.tasks.put(task.stopping(StopCode.TASK_FAILED_TO_START, reason, now).stopped(now))
+        tx.tasks.put(ended_task(task, StopCode.TASK_FAILED_TO_START, reason, now))
         log.warning("task_not_sendable", task=task.arn, reason=reason)
         return True
 

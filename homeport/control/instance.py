@@ -17,6 +17,7 @@ from homeport.control.runner import FORGET, Reconciler, Wake
 from homeport.model.container_instance import ContainerInstance
 from homeport.model.status import DesiredStatus, StopCode
 from homeport.model.task import Task
+from homeport.model.task_report import ended_task
 from homeport.store.store import Tx
 
 log = get_logger("instance")
@@ -74,7 +75,7 @@ class InstanceReconciler(Reconciler):
     def _end_tasks(self, tx: Tx, container_instance_arn: str, reason: str, code: StopCode, now: float) -> None:
         """A task that was being stopped already keeps its own reason."""
         for task in tx.tasks.by(live_on=container_instance_arn):
-            tx.tasks.put(task.stopping(code, reason, now).stopped(now))
+            tx.tasks.put(ended_task(task, code, reason, now))
 
     def _show_connectivity(self, tx: Tx, instance: ContainerInstance, verdict: Verdict, now: float) -> None:
         if not instance.agent_connected and not verdict.is_disconnected:
@@ -96,7 +97,7 @@ class UnplacedReconciler(Reconciler):
     def step(self, tx: Tx, key: str, now: float) -> Wake:
         task = tx.tasks.get(key)
         if task is not None and _unplaced_and_stopping(task):
-            tx.tasks.put(task.stopped(now))
+            tx.tasks.put(ended_task(task, StopCode.USER_INITIATED, "Task stopped by user", now))
         return FORGET
 
 

@@ -10,7 +10,7 @@ from homeport.base.ids import Ids
 from homeport.base.seal import Sealer
 from homeport.control.payload import Rendering, render_stop, render_task
 from homeport.control.plan import Plan
-from homeport.control.roles import EXECUTION_ROLE, TASK_ROLE, RoleCredentialsMaker, roles_of
+from homeport.control.roles import EXECUTION_ROLE, TASK_ROLE, RoleCredentialsMaker
 from homeport.control.sessions import Link
 from homeport.control.task_definitions import definition_of
 from homeport.model.container_instance import ContainerInstance
@@ -91,7 +91,7 @@ class Composer:
         is_known = task.last_status.rank >= TaskStatus.RUNNING.rank
         if definition is None or (is_known and task.desired_status is DesiredStatus.STOPPED):
             return render_stop(task)
-        credentials = self._role_credentials(task, to)
+        credentials = self._roles.make_all(task, definition, to.now)
         rendering = Rendering(
             region=self._arns.region,
             logs_endpoint=to.link.endpoint or self._logs_endpoint,
@@ -100,11 +100,6 @@ class Composer:
             execution_role_credentials=credentials.get(EXECUTION_ROLE),
         )
         return render_task(task, definition, rendering)
-
-    def _role_credentials(self, task: Task, to: Occasion) -> dict[str, acs.RoleCredentials]:
-        roles = roles_of(task, definition_of(to.read, task))
-        wanted = {TASK_ROLE: roles.task, EXECUTION_ROLE: roles.execution}
-        return {kind: self._roles.make(task, arn, kind, to.now) for kind, arn in wanted.items() if arn}
 
     def _payload(self, told: list[tuple[Task, acs.Task]], to: Occasion) -> Outgoing:
         message = acs.PayloadMessage(
@@ -130,7 +125,9 @@ class Composer:
         )
 
     def _credentials(self, task: Task, to: Occasion) -> Iterator[Outgoing]:
-        for role_type, credentials in self._role_credentials(task, to).items():
+        definition = definition_of(to.read, task)
+        credentials_by_type = {} if definition is None else self._roles.make_all(task, definition, to.now)
+        for role_type, credentials in credentials_by_type.items():
             message = acs.IAMRoleCredentialsMessage(
                 message_id=self._ids.uuid(), task_arn=task.arn, role_type=role_type, role_credentials=credentials
             )

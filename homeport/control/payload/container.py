@@ -1,6 +1,6 @@
 """A container definition as the agent protocol has it: its own fields where it has them, Docker's elsewhere.
 
-Source: agent protocol, B2 to B5. Overrides of RunTask are merged in.
+Source: agent protocol, B2 to B5.
 """
 
 from collections.abc import Iterable
@@ -22,22 +22,20 @@ def render_container(
     task: Task,
     definition: shapes.TaskDefinition,
     container: shapes.ContainerDefinition,
-    override: shapes.ContainerOverride | None,
     rendering: "Rendering",
 ) -> acs.Container:
-    """One container, ready to run. `override` is the task's own for this container, if it has one."""
+    """One container, ready to run."""
     name = container.name or ""
-    override = override or shapes.ContainerOverride()
     policy = container.restart_policy
     return acs.Container(
         name=name,
         image=container.image or "",
         essential=container.essential is not False,
-        cpu=_first(override.cpu, container.cpu, 0),
-        memory=_first(override.memory, container.memory, 0),
-        command=override.command if override.command is not None else container.command,
+        cpu=container.cpu or 0,
+        memory=container.memory or 0,
+        command=container.command,
         entry_point=container.entry_point,
-        environment=_environment(container, override),
+        environment=_environment(container),
         port_mappings=tuple(
             render_port_mapping(mapping, definition.network_mode) for mapping in container.port_mappings or ()
         ),
@@ -59,18 +57,14 @@ def render_container(
         logs_auth_strategy=_logs_auth_strategy(container, rendering),
         secrets=tuple(_secrets(container, rendering.region)),
         container_arn=task.container_arn(name),
-        docker_config=docker_config(task, definition, container, override, rendering),
+        docker_config=docker_config(task, definition, container, rendering),
     )
 
 
-def _first(*values: int | None) -> int:
-    return next((value for value in values if value is not None), 0)
-
-
-def _environment(container: shapes.ContainerDefinition, override: shapes.ContainerOverride) -> dict[str, str]:
-    """Later pairs win: the execution environment, the definition's, the overrides'."""
-    pairs = (*(container.environment or ()), *(override.environment or ()))
-    return {"AWS_EXECUTION_ENV": _EXECUTION_ENVIRONMENT} | {pair.name or "": pair.value or "" for pair in pairs}
+def _environment(container: shapes.ContainerDefinition) -> dict[str, str]:
+    """Of several values for one name the last wins, and any wins over the name of the execution environment."""
+    own = {pair.name or "": pair.value or "" for pair in container.environment or ()}
+    return {"AWS_EXECUTION_ENV": _EXECUTION_ENVIRONMENT} | own
 
 
 def render_port_mapping(mapping: shapes.PortMapping, network_mode: str | None) -> acs.PortMapping:

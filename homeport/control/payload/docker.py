@@ -25,10 +25,9 @@ def docker_config(
     task: Task,
     definition: shapes.TaskDefinition,
     container: shapes.ContainerDefinition,
-    override: shapes.ContainerOverride,
     rendering: "Rendering",
 ) -> acs.DockerConfig:
-    host = _host_config(definition, container, override)
+    host = _host_config(definition, container)
     log = _log_config(task, container, rendering)
     if log is not None:
         host["LogConfig"] = log
@@ -64,11 +63,8 @@ def health_check(check: shapes.HealthCheck) -> dict[str, Any]:
     }
 
 
-def _host_config(
-    definition: shapes.TaskDefinition, container: shapes.ContainerDefinition, override: shapes.ContainerOverride
-) -> dict[str, Any]:
-    reservation = override.memory_reservation or container.memory_reservation
-    memory = override.memory or container.memory
+def _host_config(definition: shapes.TaskDefinition, container: shapes.ContainerDefinition) -> dict[str, Any]:
+    reservation = container.memory_reservation
     return {
         # The agent derives Docker's network mode from the task's only for awsvpc.
         "NetworkMode": definition.network_mode or "bridge",
@@ -85,7 +81,7 @@ def _host_config(
         ]
         or None,
         "Sysctls": {control.namespace: control.value for control in container.system_controls or ()} or None,
-        **linux_parameters(container.linux_parameters, memory),
+        **linux_parameters(container.linux_parameters, container.memory),
     }
 
 

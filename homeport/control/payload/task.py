@@ -1,12 +1,10 @@
-"""A task as the agent protocol has it. Source: agent protocol, sections A4 and B.
-
-Overrides are merged here, because an agent understands none but the command's; what it gets is what it shall run.
-"""
+"""A task as the agent protocol has it. Source: agent protocol, sections A4 and B."""
 
 from msgspec import Struct
 
 from homeport.control.payload.container import render_container
 from homeport.control.payload.volume import render_volume
+from homeport.model.overrides import task_size
 from homeport.model.task import Task
 from homeport.shapes import acs
 from homeport.shapes import ecs as shapes
@@ -27,23 +25,24 @@ class Rendering(Struct, frozen=True, kw_only=True):
 
 
 def render_task(task: Task, definition: shapes.TaskDefinition, rendering: Rendering) -> acs.Task:
-    """The task with all that is needed to run it; its desired status is the row's."""
-    overrides = {override.name: override for override in task.overrides.container_overrides or ()}
-    containers = definition.container_definitions or ()
-    cpu = task.cpu or definition.cpu
-    memory = task.memory or definition.memory
+    """The task with all that is needed to run it; its desired status is the row's.
+
+    `definition` is the effective one: the task's overrides are merged in already, for an agent understands none but
+    the command's.
+    """
+    cpu, memory = task_size(definition)
     return acs.Task(
         arn=task.arn,
         desired_status=task.desired_status.value,
         family=task.family,
         version=str(definition.revision),
         containers=tuple(
-            render_container(task, definition, container, overrides.get(container.name), rendering)
-            for container in containers
+            render_container(task, definition, container, rendering)
+            for container in definition.container_definitions or ()
         ),
         volumes=tuple(render_volume(volume) for volume in definition.volumes or ()),
-        cpu=int(cpu) / 1024 if cpu else None,
-        memory=int(memory) if memory else None,
+        cpu=None if cpu is None else cpu / 1024,
+        memory=memory,
         role_credentials=rendering.role_credentials,
         execution_role_credentials=rendering.execution_role_credentials,
         network_mode=definition.network_mode or "bridge",
