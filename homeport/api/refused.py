@@ -3,4 +3,19 @@
 One sentence each; kept beside the handlers so that whoever adds a refusal adds its line.
 """
 
-REFUSED: dict[tuple[str, str], tuple[str, ...]] = {}
+_EXEC = "enableExecuteCommand: UnsupportedFeatureException"
+_VOLUMES = "volumeConfigurations: UnsupportedFeatureException"
+_DEFINITION = "definitions that use awsvpc, secrets, environment files, EFS and the like: UnsupportedFeatureException"
+
+REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
+    ("ecs", "RunTask"): (
+        "launchType FARGATE, MANAGED_INSTANCES: UnsupportedFeatureException",
+        "capacityProviderStrategy: UnsupportedFeatureException",
+        _EXEC,
+        _VOLUMES,
+        _DEFINITION,
+    ),
+    ("ecs", "StartTask"): (_EXEC, _VOLUMES, _DEFINITION),
+    ("ecs", "ListTasks"): ("daemonName: InvalidParameterException",),
+    ("ecs", "UpdateContainerAgent"): ("always NoUpdateAvailableException: agents are updated with their package",),
+}

@@ -68,8 +68,8 @@ def effective_definition(
     by_name = {override.name: override for override in overrides.container_overrides or ()}
     return replace(
         definition,
-        cpu=overrides.cpu or definition.cpu,
-        memory=overrides.memory or definition.memory,
+        cpu=definition.cpu if overrides.cpu is None else overrides.cpu,
+        memory=definition.memory if overrides.memory is None else overrides.memory,
         task_role_arn=overrides.task_role_arn or definition.task_role_arn,
         execution_role_arn=overrides.execution_role_arn or definition.execution_role_arn,
         container_definitions=tuple(
@@ -109,6 +109,6 @@ def complete_overrides(definition: shapes.TaskDefinition, overrides: shapes.Task
 def task_size(definition: shapes.TaskDefinition) -> tuple[int | None, int | None]:
     """CPU units and MiB of the task as a whole, where they are set; raises ClientException for a malformed size."""
     return (
-        cpu_units(definition.cpu) if definition.cpu else None,
-        memory_mib(definition.memory) if definition.memory else None,
+        None if definition.cpu is None else cpu_units(definition.cpu),
+        None if definition.memory is None else memory_mib(definition.memory),
     )

@@ -97,8 +97,11 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{self.arn.replace(':task/', ':container/', 1)}/{derived_uuid(self.arn, name)}"
 
     def health_status(self) -> shapes.HealthStatus:
-        """Over essential containers: any UNHEALTHY; else any UNKNOWN; else HEALTHY (HealthCheck in the API reference)."""
-        checked = [container.health_status for container in self.containers if container.essential]
+        """Over essential containers with a health check: any UNHEALTHY; else any UNKNOWN; else HEALTHY.
+
+        Source: Developer Guide, "How Amazon ECS determines task health".
+        """
+        checked = [each.health_status for each in self.containers if each.essential and each.has_health_check]
         if "UNHEALTHY" in checked:
             return "UNHEALTHY"
         return "UNKNOWN" if "UNKNOWN" in checked or not checked else "HEALTHY"

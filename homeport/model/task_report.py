@@ -113,7 +113,9 @@ def _with_containers(task: Task, report: shapes.SubmitTaskStateChangeRequest, no
 
 
 def _container_after(known: Container, change: shapes.ContainerStateChange) -> Container:
-    """One entry of a report; an entry of a lower status than is known is stale and only fills in what is missing."""
+    """One entry of a report. Of a container that has stopped, and in an entry of a lower status than is known, only
+    what is missing is still taken.
+    """
     status = change.status if change.status in _RANK else known.last_status
     reported = {
         "runtime_id": (change.runtime_id or "")[:LONGEST_RUNTIME_ID] or None,
@@ -122,7 +124,7 @@ def _container_after(known: Container, change: shapes.ContainerStateChange) -> C
         "reason": _reason(known, change),
         "network_bindings": change.network_bindings or None,
     }
-    is_stale = _RANK[status or ""] < _RANK[known.last_status]
+    is_stale = known.last_status == "STOPPED" or _RANK[status or ""] < _RANK[known.last_status]
     changes = {
         name: value
         for name, value in reported.items()
@@ -130,6 +132,8 @@ def _container_after(known: Container, change: shapes.ContainerStateChange) -> C
     }
     if not is_stale:
         changes["last_status"] = status
+        if status == "RUNNING" and (known.reason or "").startswith(_PULL_FAILURES):
+            changes.setdefault("reason", None)
     return replace(known, **changes)
 
 

@@ -88,6 +88,7 @@ class TaskViews:
 
     def view(self, task: Task, *, with_tags: bool = False) -> shapes.Task:
         """The JSON of `task_view`, which the encoder of an answer copies as it is."""
+        with_tags = with_tags and bool(task.tags)
         key = (task.arn, with_tags)
         known = self._views.get(key)
         if known is not None and known[0] is task:

@@ -10,6 +10,7 @@ from homeport.model.container_instance import ContainerInstance
 from homeport.model.new_task import host_ports, new_task, placed_on, resources_of, task_template
 from homeport.model.resources import Resources
 from homeport.model.status import TaskStatus
+from homeport.model.task import Container
 from homeport.model.task_definition import TaskDefinition
 from homeport.model.task_view import TaskViews, task_view
 from homeport.shapes import ecs as shapes
@@ -157,8 +158,29 @@ def test_views_when_row_is_the_same_then_bytes_are_kept_and_when_replaced_then_n
     tasks = [new_task(template, f"{TASK}{number}", Ids(random.Random(number))) for number in range(3)]
     first = views.view(tasks[0])
     assert views.view(tasks[0]) is first
-    assert views.view(tasks[0], with_tags=True) is not first
+    assert views.view(tasks[0], with_tags=True) is first
+    tagged = msgspec.structs.replace(tasks[1], tags=(shapes.Tag(key="a", value="b"),))
+    assert views.view(tagged, with_tags=True) is not views.view(tagged)
     changed = msgspec.structs.replace(tasks[0], version=2)
     assert msgspec.json.decode(msgspec.json.encode(views.view(changed)))["version"] == 2
     for task in tasks:
         assert msgspec.json.decode(msgspec.json.encode(views.view(task)))["taskArn"] == task.arn
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ([], "UNKNOWN"),
+        ([("HEALTHY", True, True), ("UNKNOWN", True, False), ("UNHEALTHY", False, True)], "HEALTHY"),
+        ([("HEALTHY", True, True), ("UNKNOWN", True, True)], "UNKNOWN"),
+        ([("UNHEALTHY", True, True), ("UNKNOWN", True, True)], "UNHEALTHY"),
+        ([("UNKNOWN", True, False)], "UNKNOWN"),
+    ],
+)
+def test_health_when_containers_differ_then_only_checked_essential_ones_count(statuses, expected):
+    containers = tuple(
+        Container(name=f"c{number}", image="i", health_status=status, essential=essential, has_health_check=checked)
+        for number, (status, essential, checked) in enumerate(statuses)
+    )
+    template = task_template(a_row(a_definition()), cluster_arn=CLUSTER, created_at=5.0)
+    assert msgspec.structs.replace(template, containers=containers).health_status() == expected
