@@ -66,7 +66,8 @@ def container_state(raw: Mapping[str, Any]) -> ContainerState:
         status=state["Status"],
         labels=config.get("Labels") or {},
         created_at=instant(raw["Created"]) or 0.0,
-        exit_code=state["ExitCode"] if state["Status"] in ("exited", "dead") else None,
+        # A start that failed leaves "created" with the runtime's code, such as 127.
+        exit_code=state["ExitCode"] if state["Status"] in ("exited", "dead") or state["ExitCode"] else None,
         oom_killed=state.get("OOMKilled", False),
         error=state.get("Error", ""),
         pid=state.get("Pid", 0),
