@@ -32,7 +32,7 @@ def remembered(
 ) -> tuple[str, ...] | None:
     """The ARNs with which this very call was answered before, or None if it is new (or carries no token).
 
-    Raises ConflictException if the token came with other parameters.
+    If the token came with other parameters: ConflictException where the operation declares it, else ClientException.
     """
     if not token:
         return None
@@ -40,9 +40,10 @@ def remembered(
     if row is None or row.expires_at <= tx.now:
         return None
     if row.fingerprint != fingerprint(request):
-        raise shapes.ConflictException(
-            "The client token was already used with different request parameters.", resourceIds=list(row.result)
-        )
+        message = "The client token was already used with different request parameters."
+        if shapes.ConflictException.code in shapes.OPERATIONS[operation].errors:
+            raise shapes.ConflictException(message, resourceIds=list(row.result))
+        raise shapes.ClientException(message)
     return row.result
 
 
