@@ -6,6 +6,7 @@ import signal
 
 from homeport.agent.agent import Agent
 from homeport.agent.aws import AwsBackend
+from homeport.agent.credentials import Credentials
 from homeport.agent.image_book import FileImageBook
 from homeport.agent.registration import RegistrationRefused
 from homeport.agent.state import SqliteState
@@ -17,13 +18,6 @@ from homeport.drivers.engine.docker import DockerEngine
 
 log = get_logger("main")
 EXIT_OK, EXIT_RESTART, EXIT_DO_NOT_RESTART = 0, 1, 5
-
-
-class _NoCredentials:
-    """Placeholder until the task endpoints are wired."""
-
-    def put(self, task_arn: str, role_type: str, credentials: object) -> None: ...
-    def remove(self, task_arn: str) -> None: ...
 
 
 async def run_agent(config: AgentConfig) -> int:
@@ -40,7 +34,7 @@ async def run_agent(config: AgentConfig) -> int:
         engine,
         backend,
         state=state,
-        credentials=_NoCredentials(),
+        credentials=Credentials(),
         image_book=FileImageBook(config.data_dir / "images.json"),
     )
     running = asyncio.current_task()
