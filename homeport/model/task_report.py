@@ -60,7 +60,7 @@ def apply_report(task: Task, report: shapes.SubmitTaskStateChangeRequest, now: f
         updated = _running(updated, now)
     elif report.status == "PENDING":
         updated = _raised(updated, TaskStatus.PENDING)
-    if _essential_stopped(updated) and report.status is not None:
+    if _essential_stopped(updated):
         updated = _stopping(updated, now)
     return task if updated == task else replace(updated, version=task.version + 1)
 
@@ -133,7 +133,7 @@ def _container_after(known: Container, change: shapes.ContainerStateChange) -> C
     if not is_stale:
         changes["last_status"] = status
         if status == "RUNNING" and (known.reason or "").startswith(_PULL_FAILURES):
-            changes.setdefault("reason", None)
+            known = replace(known, reason=None)
     return replace(known, **changes)
 
 

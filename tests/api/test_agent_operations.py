@@ -58,6 +58,12 @@ def test_task_state_change_when_task_is_unknown_then_acknowledged(ecs, task):
     assert answer["acknowledgment"] == "ACK"
 
 
+def test_task_state_change_when_cluster_is_unknown_then_acknowledged(ecs, task_arn):
+    assert ecs.submit_task_state_change(cluster="ghost", task="0" * 32, status="RUNNING")["acknowledgment"] == "ACK"
+    ecs.submit_task_state_change(cluster="ghost", task=task_arn, status="RUNNING")
+    assert describe(ecs, task_arn)["lastStatus"] == "RUNNING"
+
+
 def test_container_state_change_when_sent_then_container_changes(ecs, task_arn):
     ecs.submit_container_state_change(cluster="default", task=task_arn, containerName="main", status="RUNNING")
     task = describe(ecs, task_arn)

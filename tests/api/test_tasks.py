@@ -115,7 +115,11 @@ def test_run_task_when_constraint_and_strategy_then_obeyed(region, ecs):
             "InvalidParameterException",
             "Network Configuration is not valid for the given networkMode of this task definition.",
         ),
-        ({"launchType": "FARGATE"}, "UnsupportedFeatureException", "The launch type FARGATE is not supported."),
+        (
+            {"launchType": "FARGATE"},
+            "InvalidParameterException",
+            "Task definition does not support launch_type FARGATE.",
+        ),
         (
             {"capacityProviderStrategy": [{"capacityProvider": "x"}]},
             "UnsupportedFeatureException",
@@ -199,6 +203,41 @@ def test_run_task_when_definition_needs_what_is_not_there_then_unsupported(regio
     refused(
         "UnsupportedFeatureException", "Tasks that use secrets are not supported.", ecs.run_task, taskDefinition="web"
     )
+
+
+def test_run_task_when_definition_is_for_fargate_then_unsupported_there(region, ecs):
+    an_instance(region)
+    a_task_definition(region, requiresCompatibilities=["FARGATE"], networkMode="awsvpc", cpu="256", memory="512")
+    network = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+    refused(
+        "UnsupportedFeatureException",
+        "The launch type FARGATE is not supported.",
+        ecs.run_task,
+        taskDefinition="web",
+        launchType="FARGATE",
+        networkConfiguration=network,
+    )
+    refused(
+        "InvalidParameterException",
+        "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
+        ecs.run_task,
+        taskDefinition="web",
+    )
+    refused(
+        "UnsupportedFeatureException",
+        "Tasks that use the network mode awsvpc are not supported.",
+        ecs.run_task,
+        taskDefinition="web",
+        networkConfiguration=network,
+    )
+
+
+def test_run_task_when_tasks_of_token_are_forgotten_then_token_is_new(region, ecs):
+    an_instance(region)
+    a_task_definition(region)
+    first = run_one(ecs, clientToken="t1")["taskArn"]
+    region.world.store.update(lambda tx: tx.tasks.delete(first))
+    assert run_one(ecs, clientToken="t1")["taskArn"] != first
 
 
 def test_run_task_when_client_token_repeats_then_same_tasks_or_conflict(region, ecs):
@@ -322,10 +361,17 @@ def test_list_tasks_when_filtered_then_only_matching(region, ecs):
     assert listed(containerInstance=first) == []
     refused(
         "InvalidParameterException",
-        "startedBy must be the only filter when it is specified.",
+        "cannot specify startedBy with other arguments",
         ecs.list_tasks,
         startedBy="me",
         family="web",
+    )
+    refused(
+        "InvalidParameterException",
+        "cannot specify serviceName with other arguments",
+        ecs.list_tasks,
+        serviceName="x",
+        containerInstance=first,
     )
     refused("ServiceNotFoundException", "Service not found.", ecs.list_tasks, serviceName="ghost")
 

@@ -92,5 +92,5 @@ def _reported_task(ctx: Context, tx: Tables, report: shapes.SubmitTaskStateChang
         return tx.tasks.get(text)
     try:
         return lookup_task(ctx, tx, find_cluster(ctx, tx, report.cluster), text)
-    except shapes.InvalidParameterException:
+    except (shapes.InvalidParameterException, shapes.ClusterNotFoundException):
         return None

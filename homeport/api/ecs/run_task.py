@@ -41,6 +41,7 @@ LONGEST_REFERENCE_ID = 1024
 LONGEST_TOKEN = 64
 LONGEST_EXPRESSION = 2000
 EXTERNAL = shapes.Attribute(name="ecs.capability.external")
+_HERE = (None, "EC2", "EXTERNAL")
 _STARTED_BY = re.compile(r"[A-Za-z0-9/_:.@+=,\- ]*\Z")
 _SPREAD_FIELD = re.compile(r"(?:instanceId|host|attribute:[A-Za-z0-9_./\\-]{1,128})\Z")
 _TOKEN = re.compile(r"[!-~]{1,64}\Z")
@@ -125,12 +126,18 @@ def _check_capacity(cluster: Cluster, request: shapes.RunTaskRequest) -> None:
     default_strategy = cluster.default_capacity_provider_strategy if request.launch_type is None else ()
     if request.capacity_provider_strategy or default_strategy:
         raise shapes.UnsupportedFeatureException("Capacity provider strategies are not supported.")
-    if request.launch_type not in (None, "EC2", "EXTERNAL"):
-        raise shapes.UnsupportedFeatureException(f"The launch type {request.launch_type} is not supported.")
-    if request.platform_version is not None:
+    if request.launch_type in _HERE and request.platform_version is not None:
         raise shapes.InvalidParameterException(
             f"The platform version must be null when specifying an {request.launch_type or 'EC2'} launch type."
         )
+
+
+def _check_launch_type(definition: shapes.TaskDefinition, launch_type: str) -> None:
+    """The definition can run on the kind of capacity, and that kind is there."""
+    if launch_type not in (definition.compatibilities or (launch_type,)):
+        raise shapes.InvalidParameterException(f"Task definition does not support launch_type {launch_type}.")
+    if launch_type not in _HERE:
+        raise shapes.UnsupportedFeatureException(f"The launch type {launch_type} is not supported.")
 
 
 def _check_placement(request: shapes.RunTaskRequest) -> None:
@@ -179,6 +186,7 @@ def _template(tx: Tx, cluster: Cluster, task_definition: TaskDefinition, request
     """The task that the request describes, after every check that needs no container instance."""
     _check_common(request)
     definition = task_definition.definition
+    _check_launch_type(definition, launch_type)
     _check_network(definition, request.network_configuration)
     overrides = request.overrides or NO_OVERRIDE
     check_overrides(definition, overrides)

@@ -93,10 +93,14 @@ def list_tasks(ctx: Context, tx: Tables, request: shapes.ListTasksRequest) -> sh
 
 
 def _check_filters(request: shapes.ListTasksRequest) -> None:
-    """`startedBy` must be the only filter (API reference); daemons do not exist here."""
-    others = (request.family, request.service_name, request.container_instance)
-    if request.started_by is not None and any(other is not None for other in others):
-        raise shapes.InvalidParameterException("startedBy must be the only filter when it is specified.")
+    """`startedBy` and `serviceName` stand alone, but for the cluster and the desired status; there are no daemons."""
+    others = (request.family, request.container_instance)
+    if request.started_by is not None and any(
+        other is not None for other in (*others, request.service_name, request.launch_type)
+    ):
+        raise shapes.InvalidParameterException("cannot specify startedBy with other arguments")
+    if request.service_name is not None and any(other is not None for other in others):
+        raise shapes.InvalidParameterException("cannot specify serviceName with other arguments")
     if request.daemon_name is not None:
         raise shapes.InvalidParameterException("Filtering by daemonName is not supported.")
 
@@ -136,9 +140,6 @@ def _tests(request: shapes.ListTasksRequest) -> list[Callable[[Task], bool]]:
     if request.started_by is not None:
         started_by = request.started_by
         tests.append(lambda task: task.started_by == started_by)
-    if request.service_name is not None:
-        service_name = request.service_name.rsplit("/", 1)[-1]
-        tests.append(lambda task: task.service_name == service_name)
     if request.launch_type is not None:
         launch_type = request.launch_type
         tests.append(lambda task: task.launch_type == launch_type)
