@@ -1,5 +1,6 @@
 """The fleet equals what the tables say, whatever happened to them."""
 
+import contextlib
 import random
 
 from fleets import CLUSTER, a_fleet, a_task, an_instance
@@ -75,7 +76,7 @@ def test_an_instance_when_deregistered_and_gone_then_forgotten():
 
 
 def test_subject_when_the_instance_is_unknown_then_key_error():
-    tables, fleet = a_fleet([], [a_task(on="i0")])
+    _, fleet = a_fleet([], [a_task(on="i0")])
     for arn in (I0, "nobody"):
         try:
             fleet.subject(arn)
@@ -131,10 +132,8 @@ def test_fleet_when_transactions_succeed_and_fail_then_it_equals_a_new_one(histo
             if is_failing:
                 raise ZeroDivisionError
 
-        try:
+        with contextlib.suppress(ZeroDivisionError):
             store.update(change)
-        except ZeroDivisionError:
-            pass
         fresh = Fleet(store.read)
         for observers in (store.read.tasks.observers, store.read.container_instances.observers):
             observers.pop()

@@ -312,12 +312,28 @@ some_tasks = st.lists(
 ).map(lambda rows: [replace(row, arn=f"{row.arn}-{each}") for each, row in enumerate(rows)])
 
 
+roomy_instances = st.lists(
+    st.builds(an_instance, cpu=st.sampled_from([6000, 6128]), memory=st.just(9000), attributes=an_attribute_set),
+    min_size=3,
+    max_size=8,
+).map(lambda rows: [replace(row, arn=f"{row.arn[:-1]}{each}") for each, row in enumerate(rows)])
+roomy_wanted = st.builds(
+    wanted, st.integers(1, 8), cpu=st.sampled_from([0, 128]), memory=st.just(128), strategies=some_strategies
+)
+
+
 @settings(max_examples=150, deadline=None)
-@given(some_instances, some_tasks, st.lists(some_wanted, min_size=1, max_size=4), st.data())
-def test_place_when_compared_with_a_naive_reading_then_every_choice_is_one_of_its_best(
-    instances, tasks, requests, data
-):
+@given(
+    st.one_of(
+        st.tuples(some_instances, st.lists(some_wanted, min_size=1, max_size=4)),
+        st.tuples(roomy_instances, st.lists(roomy_wanted, min_size=1, max_size=3)),
+    ),
+    some_tasks,
+    st.data(),
+)
+def test_place_when_compared_with_a_naive_reading_then_every_choice_is_one_of_its_best(world, tasks, data):
     """Requests follow each other on one fleet, with tasks stopping in between, so the kept pools are tested too."""
+    instances, requests = world
     tables, fleet = a_fleet(instances, tasks)
     for want in requests * 2:
         naive = Naive(tables, want)
