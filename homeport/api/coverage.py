@@ -13,7 +13,12 @@ from homeport.api.refused import REFUSED
 from homeport.shapes.spec import Service
 
 PAGE = Path(__file__).parents[2] / "docs" / "coverage.md"
-_TITLES = {"ecs": "Amazon ECS", "logs": "Amazon CloudWatch Logs", "sts": "AWS Security Token Service"}
+_TITLES = {
+    "ecs": "Amazon ECS",
+    "logs": "Amazon CloudWatch Logs",
+    "sts": "AWS Security Token Service",
+    "homeport": "Homeport's own",
+}
 
 
 def coverage_page() -> str:
@@ -37,6 +42,12 @@ def coverage_page() -> str:
     for service in SERVICES:
         lines += _section(service)
     return "\n".join(lines) + "\n"
+
+
+def served_operations() -> set[tuple[str, str]]:
+    """(service, operation) of everything that has a handler."""
+    import_handlers()
+    return set(HANDLERS)
 
 
 def _all(service: Service) -> list[str]:

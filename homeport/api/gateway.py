@@ -18,14 +18,14 @@ from homeport.api.sigv4 import Signatures
 from homeport.base import metrics
 from homeport.base.errors import ApiError
 from homeport.base.log import get_logger
-from homeport.shapes import ecs, logs, sts
+from homeport.shapes import ecs, homeport, logs, sts
 from homeport.shapes.spec import Service
 
 log = get_logger("api")
 
 #: The services of the front door, and the packages whose import declares their handlers.
-SERVICES: tuple[Service, ...] = (ecs.SERVICE, logs.SERVICE, sts.SERVICE)
-HANDLER_PACKAGES = ("homeport.api.ecs", "homeport.api.logs", "homeport.api.sts")
+SERVICES: tuple[Service, ...] = (ecs.SERVICE, logs.SERVICE, sts.SERVICE, homeport.SERVICE)
+HANDLER_PACKAGES = ("homeport.api.ecs", "homeport.api.logs", "homeport.api.sts", "homeport.api.homeport")
 #: The route of a request that could not even be read.
 NOWHERE = Route(None, "unknown", "json", None)
 

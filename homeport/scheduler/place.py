@@ -7,12 +7,14 @@ costs time proportional to the number of instances or tasks for each task placed
 """
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from msgspec import Struct
 
 from homeport.model.resources import Resources
 from homeport.scheduler.constraints import Constraint, Needs, obstacles
-from homeport.scheduler.fleet import ClusterHosts, Fleet, Host
+from homeport.scheduler.fleet import Fleet, Host
 from homeport.scheduler.pool import pool_for
 from homeport.shapes import ecs as shapes
 
@@ -45,33 +47,32 @@ class Placed(Struct, frozen=True):
 
 def place(fleet: Fleet, wanted: Wanted, rng: random.Random) -> Placed:
     """Choose instances; the fleet is afterwards as before. Failures only when something was not placed."""
+    with tried(fleet, wanted, rng) as (chosen, needs):
+        failures = failures_of(fleet, wanted.cluster_arn, needs) if len(chosen) < wanted.count else ()
+    return Placed(tuple([host.arn for host in chosen]), failures)
+
+
+@contextmanager
+def tried(fleet: Fleet, wanted: Wanted, rng: random.Random) -> Iterator[tuple[list[Host], Needs]]:
+    """The hosts chosen, one per task, while the fleet counts the tasks as if they were there."""
     cluster = fleet.cluster(wanted.cluster_arn)
     pool = pool_for(
         cluster, wanted.resources, wanted.constraints, wanted.required_attributes, wanted.strategies, wanted.group
     )
     chosen: list[Host] = []
-    failures: tuple[shapes.Failure, ...] = ()
     try:
-        for _ in range(wanted.count):
-            host = pool.pick(rng)
-            if host is None:
-                failures = failures_of(fleet, wanted.cluster_arn, pool.needs)
-                break
+        while len(chosen) < wanted.count and (host := pool.pick(rng)) is not None:
             host.add(wanted.resources, 1)
             host.add_group(wanted.group, 1)
             chosen.append(host)
             pool.look_at(host)
+        yield chosen, pool.needs
     finally:
-        _take_out(cluster, wanted, chosen)
-    return Placed(tuple([host.arn for host in chosen]), failures)
-
-
-def _take_out(cluster: ClusterHosts, wanted: Wanted, chosen: list[Host]) -> None:
-    for host in chosen:
-        host.add(wanted.resources, -1)
-        host.add_group(wanted.group, -1)
-    for host in dict.fromkeys(chosen):
-        cluster.touch(host)
+        for host in chosen:
+            host.add(wanted.resources, -1)
+            host.add_group(wanted.group, -1)
+        for host in dict.fromkeys(chosen):
+            cluster.touch(host)
 
 
 def failures_of(fleet: Fleet, cluster_arn: str, needs: Needs) -> tuple[shapes.Failure, ...]:

@@ -58,6 +58,20 @@ def run_task(ctx: Context, tx: Tx, request: shapes.RunTaskRequest) -> shapes.Run
     earlier = _answered_before(tx, cluster, request)
     if earlier:
         return shapes.RunTaskResponse(tasks=tuple(VIEWS.view(task, with_tags=True) for task in earlier), failures=())
+    template, wanted = planned(ctx, tx, cluster, request)
+    if not _has_instances(tx, cluster):
+        raise shapes.InvalidParameterException("No Container Instances were found in your cluster.")
+    placement = place(ctx.world.fleet, wanted, tx.rng(cluster.arn))
+    tasks = [_start(ctx, tx, cluster, template, tx.container_instances[arn]) for arn in placement.instances]
+    if tasks:
+        remember(tx, "RunTask", cluster.arn, request.client_token, request, tuple(task.arn for task in tasks))
+    return shapes.RunTaskResponse(
+        tasks=tuple(VIEWS.view(task, with_tags=True) for task in tasks), failures=placement.failures
+    )
+
+
+def planned(ctx: Context, tx: Tx, cluster: Cluster, request: shapes.RunTaskRequest) -> tuple[Task, Wanted]:
+    """The task that RunTask would start and what it asks of the scheduler, after every check of the request."""
     _check_capacity(cluster, request)
     _check_placement(request)
     count = 1 if request.count is None else request.count
@@ -65,15 +79,7 @@ def run_task(ctx: Context, tx: Tx, request: shapes.RunTaskRequest) -> shapes.Run
         raise shapes.InvalidParameterException(f"Count must be between 1 and {MOST_TASKS}.")
     task_definition = find_runnable_task_definition(ctx, tx, request.task_definition)
     template = _template(tx, cluster, task_definition, request, launch_type=request.launch_type or "EC2")
-    if not _has_instances(tx, cluster):
-        raise shapes.InvalidParameterException("No Container Instances were found in your cluster.")
-    placement = place(ctx.world.fleet, _wanted(template, task_definition, request, count), tx.rng(cluster.arn))
-    tasks = [_start(ctx, tx, cluster, template, tx.container_instances[arn]) for arn in placement.instances]
-    if tasks:
-        remember(tx, "RunTask", cluster.arn, request.client_token, request, tuple(task.arn for task in tasks))
-    return shapes.RunTaskResponse(
-        tasks=tuple(VIEWS.view(task, with_tags=True) for task in tasks), failures=placement.failures
-    )
+    return template, _wanted(template, task_definition, request, count)
 
 
 @operation(shapes.SERVICE, "StartTask")
