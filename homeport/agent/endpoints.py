@@ -14,8 +14,8 @@ from homeport.agent.docker_stats import StatsReader
 from homeport.agent.introspection import introspection_app
 from homeport.agent.listen import serve_app, serve_task_endpoint
 from homeport.agent.log_forwarder import LogForwarder, LogsBackend
-from homeport.agent.log_intake import LogIntake
-from homeport.agent.log_options import docker_log_options, intake_id
+from homeport.agent.log_intake import LogIntake, load_or_create_id
+from homeport.agent.log_options import docker_log_options
 from homeport.agent.log_spool import LogSpool
 from homeport.agent.looking import Host
 from homeport.agent.metadata import Metadata
@@ -38,7 +38,7 @@ class ServedHost(Host, Protocol):
 
 
 class Endpoints:
-    """`endpoint_seed` is the agent's lasting secret. One call of `serve` at a time."""
+    """Keeps its spool and its secret below `config.data_dir`. One call of `serve` at a time."""
 
     def __init__(
         self,
@@ -47,15 +47,13 @@ class Endpoints:
         ids: Ids,
         backend: FullBackend,
         credentials: Credentials,
-        *,
-        endpoint_seed: str,
     ) -> None:
         self._config = config
         self._clock = clock
         self._ids = ids
         self._backend = backend
         self._credentials = credentials
-        self._intake_id = intake_id(endpoint_seed)
+        self._intake_id = load_or_create_id(config.data_dir / "log-spool" / "intake-id", ids)
 
     def log_config(
         self, _task: TaskRecord, _container: ContainerRecord, config: Mapping[str, Any]
@@ -70,7 +68,7 @@ class Endpoints:
         metadata = Metadata(host, self._backend, StatsReader(host.engine, clock), config.cluster)
         protection = Protection(host, self._backend, self._credentials, config.cluster)
         tasks = task_app(host, self._credentials, metadata, protection, clock)
-        spool = LogSpool(config.data_dir / "logs")
+        spool = LogSpool(config.data_dir / "log-spool")
         forwarder = LogForwarder(spool, self._backend, clock, self._ids.rng())
         intake = LogIntake(spool, forwarder, self._backend, clock, self._intake_id)
         forwarder.wake()

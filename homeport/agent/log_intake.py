@@ -11,6 +11,7 @@ checked, the access key id is; the intake listens on the loopback address only.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 from aiohttp import web
@@ -21,6 +22,7 @@ from homeport.agent.log_options import CREATE_GROUP_PATH, CREDENTIALS_PATH
 from homeport.agent.log_spool import LogSpool
 from homeport.base.clock import Clock
 from homeport.base.errors import Transient
+from homeport.base.ids import Ids
 from homeport.base.log import get_logger
 from homeport.shapes import acs
 from homeport.shapes import logs as shapes
@@ -31,6 +33,22 @@ _MOST_BODY_BYTES = 16 * 1024**2
 _SYNC_SECONDS = 1.0
 _NEVER = "2099-12-31T23:59:59Z"
 _TARGET_PREFIX = "Logs_20140328."
+
+
+def load_or_create_id(path: Path, ids: Ids) -> str:
+    """The secret id of the intake's credentials. It lasts: running containers keep asking with the one they were given."""
+    try:
+        found = path.read_text().strip()
+    except FileNotFoundError:
+        found = ""
+    if not found:
+        found = ids.uuid()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".new")
+        draft.touch(mode=0o600)
+        draft.write_text(found)
+        draft.replace(path)
+    return found
 
 
 def intake_credentials(credentials_id: str) -> acs.RoleCredentials:

@@ -8,17 +8,11 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from homeport.base.config import AgentConfig
-from homeport.base.ids import derived_uuid
 
 CREATE_GROUP_PATH = "/create-group"
 CREDENTIALS_PATH = "/v2/credentials"
 _INTAKE_HOST = "127.0.0.1"
 _UNKNOWN_TO_DOCKER = ("awslogs-stream-prefix",)
-
-
-def intake_id(endpoint_seed: str) -> str:
-    """The id of the intake's credentials: secret, and the same after a restart, as containers keep what they were given."""
-    return derived_uuid(endpoint_seed, "log-intake")
 
 
 def docker_log_options(

@@ -7,6 +7,7 @@ import signal
 from homeport.agent.agent import Agent
 from homeport.agent.aws import AwsBackend
 from homeport.agent.credentials import Credentials
+from homeport.agent.endpoints import Endpoints
 from homeport.agent.image_book import FileImageBook
 from homeport.agent.registration import RegistrationRefused
 from homeport.agent.state import SqliteState
@@ -24,17 +25,21 @@ async def run_agent(config: AgentConfig) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code (0 clean, 1 restart me, 5 do not restart)."""
     clock = SystemClock()
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    engine = DockerEngine(config.docker_host, clock)
+    engine = DockerEngine(config.docker_host, clock, start_seconds=config.container_start_timeout)
     state = SqliteState(config.data_dir / "agent.db")
     backend = AwsBackend(config, clock)
+    ids, credentials = system_ids(), Credentials()
+    endpoints = Endpoints(config, clock, ids, backend, credentials)
     agent = Agent(
         config,
         clock,
-        system_ids(),
+        ids,
         engine,
         backend,
         state=state,
-        credentials=Credentials(),
+        credentials=credentials,
+        serve=endpoints.serve,
+        log_config=endpoints.log_config,
         image_book=FileImageBook(config.data_dir / "images.json"),
     )
     running = asyncio.current_task()
