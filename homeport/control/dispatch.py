@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from homeport.base.arn import last_part
 from homeport.base.log import get_logger
 from homeport.control.messages import Composer, Occasion, Outgoing
 from homeport.control.plan import Conversation, Plan, Sent, needs_payload, plan
@@ -131,6 +132,12 @@ class Dispatch(Reconciler):
         for task_arn in action.renewed:
             conversation.refresh_at[task_arn] = action.at + self._composer.renew_after
         conversation.has_manifest |= action.is_manifest
+        log.info(
+            "sent",
+            message=type(action.message).__name__,
+            container_instance=action.container_instance_arn,
+            tasks=[f"{last_part(task_arn)} {desired.value}" for task_arn, desired in action.tasks],
+        )
 
 
 def _instance_of_task(task: Task) -> Iterable[str]:

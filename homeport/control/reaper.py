@@ -14,6 +14,7 @@ from homeport.base.config import ServerConfig
 from homeport.base.log import get_logger
 from homeport.control.runner import FORGET, Reconciler, Wake
 from homeport.drivers.logs import LogStore
+from homeport.model.container_instance import ContainerInstance
 from homeport.model.task import Task
 from homeport.store.schema import Tables
 from homeport.store.store import Tx
@@ -24,6 +25,8 @@ _SWEEP_EVERY = 30.0
 _LOGS_EVERY = 60.0
 _LOGS = "logs"
 _PROTECTION = "protection "
+# The Amazon ECS agent gives up for good when its saved registration is unknown, so a host may be off for a week.
+_LOST_RETENTION = 7 * 86400.0
 
 
 class Reaper(Reconciler):
@@ -93,13 +96,20 @@ class Reaper(Reconciler):
         return min(len(unused), _MOST_AT_ONCE)
 
     def _container_instances(self, tx: Tx, now: float) -> int:
-        """The row does not say since when it is INACTIVE; what counts is how long this process has seen it so."""
-        inactive = [row.arn for row in tx.container_instances if row.status == "INACTIVE"]
-        self._inactive_since = {arn: self._inactive_since.get(arn, now) for arn in inactive}
-        expired = [arn for arn, since in self._inactive_since.items() if since + self._config.inactive_retention <= now]
+        """A deregistered one goes `inactive_retention` after this process first saw it so (the row does not say since
+        when); one whose agent may still come back is kept for a week.
+        """
+        inactive = [row for row in tx.container_instances if row.status == "INACTIVE"]
+        self._inactive_since = {row.arn: self._inactive_since.get(row.arn, now) for row in inactive}
+        expired = [row.arn for row in inactive if self._inactive_since[row.arn] + self._kept_for(tx, row) <= now]
         for arn in expired[:_MOST_AT_ONCE]:
             tx.container_instances.delete(arn)
         return min(len(expired), _MOST_AT_ONCE)
+
+    def _kept_for(self, tx: Tx, instance: ContainerInstance) -> float:
+        cluster = tx.clusters.get(instance.cluster_arn)
+        may_return = instance.is_lost and cluster is not None and cluster.status == "ACTIVE"
+        return max(self._config.inactive_retention, _LOST_RETENTION) if may_return else self._config.inactive_retention
 
     def _clusters(self, tx: Tx, now: float) -> int:
         """A cluster stays while container instances or tasks still point to it."""

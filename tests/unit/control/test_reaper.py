@@ -87,6 +87,18 @@ def test_inactive_instance_and_cluster_when_retention_is_over_then_deleted_in_th
     virtually(scenario)
 
 
+def test_lost_instance_when_its_agent_may_return_then_kept_for_a_week():
+    async def scenario(plane):
+        await plane.clock.sleep(100)
+        assert plane.instance().is_lost
+        await plane.clock.sleep(6 * 86400)
+        assert plane.instance() is not None
+        await plane.clock.sleep(2 * 86400)
+        assert plane.instance() is None
+
+    virtually(scenario, instance_lost_after=60.0)
+
+
 def test_protection_when_expired_then_lifted():
     async def scenario(plane):
         plane.put(a_task(protection_enabled=True, protection_expires_at=plane.clock.now() + 100))
