@@ -16,6 +16,7 @@ from homeport.shapes import ecs as shapes
 LONGEST = 8192
 NO_OVERRIDE = shapes.TaskOverride()
 _REPLACED = ("command", "environment_files", "cpu", "memory", "memory_reservation", "resource_requirements")
+_OF_TASK = ("cpu", "memory", "task_role_arn", "execution_role_arn")
 
 
 def check_overrides(definition: shapes.TaskDefinition, overrides: shapes.TaskOverride) -> None:
@@ -62,10 +63,14 @@ def _check_container_override(override: shapes.ContainerOverride, names: set[str
 def effective_definition(
     definition: shapes.TaskDefinition, overrides: shapes.TaskOverride = NO_OVERRIDE
 ) -> shapes.TaskDefinition:
-    """The definition with the overrides merged in; the same object where there is nothing to merge."""
-    if overrides == NO_OVERRIDE:
+    """The definition with the overrides merged in; the same object where there is nothing to merge.
+
+    Most tasks override nothing, yet have an entry with a name for each container (`complete_overrides`).
+    """
+    given = overrides.container_overrides or ()
+    by_name = {each.name: each for each in given if each != shapes.ContainerOverride(name=each.name)}
+    if not by_name and all(getattr(overrides, name) is None for name in _OF_TASK):
         return definition
-    by_name = {override.name: override for override in overrides.container_overrides or ()}
     return replace(
         definition,
         cpu=definition.cpu if overrides.cpu is None else overrides.cpu,

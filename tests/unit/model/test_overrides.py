@@ -3,7 +3,7 @@
 import pytest
 
 from homeport.base.errors import ApiError
-from homeport.model.overrides import check_overrides, effective_definition
+from homeport.model.overrides import check_overrides, complete_overrides, effective_definition
 from homeport.shapes import ecs as shapes
 
 
@@ -30,6 +30,7 @@ def override(**members) -> shapes.TaskOverride:
 
 def test_effective_definition_when_nothing_is_overridden_then_the_same_object():
     assert effective_definition(DEFINITION) is DEFINITION
+    assert effective_definition(DEFINITION, complete_overrides(DEFINITION, shapes.TaskOverride())) is DEFINITION
 
 
 def test_effective_definition_when_overridden_then_environment_merged_and_rest_replaced():
