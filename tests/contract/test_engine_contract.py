@@ -33,7 +33,7 @@ class Kit:
     def config(self, behaviour: str, **host_config: Any) -> dict[str, Any]:
         """`behaviour` is sleeper, exits-3, broken or stubborn."""
         config = self._config(behaviour)
-        exposed = dict.fromkeys(host_config.get("PortBindings", ()), {})
+        exposed = {key: {} for key in host_config.get("PortBindings", ())}
         labels = {"hp-test": LABEL, "n": behaviour}
         return {**config, "Labels": labels, "ExposedPorts": exposed, "HostConfig": host_config}
 
