@@ -17,7 +17,6 @@ _TITLES = {
     "ecs": "Amazon ECS",
     "logs": "Amazon CloudWatch Logs",
     "sts": "AWS Security Token Service",
-    "homeport": "Homeport's own",
 }
 
 

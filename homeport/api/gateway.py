@@ -23,8 +23,9 @@ from homeport.shapes.spec import Service
 
 log = get_logger("api")
 
-#: The services of the front door, and the packages whose import declares their handlers.
-SERVICES: tuple[Service, ...] = (ecs.SERVICE, logs.SERVICE, sts.SERVICE, homeport.SERVICE)
+#: AWS's services and our own behind the front door, and the packages whose import declares their handlers.
+SERVICES: tuple[Service, ...] = (ecs.SERVICE, logs.SERVICE, sts.SERVICE)
+OWN_SERVICES: tuple[Service, ...] = (homeport.SERVICE,)
 HANDLER_PACKAGES = ("homeport.api.ecs", "homeport.api.logs", "homeport.api.sts", "homeport.api.homeport")
 #: The route of a request that could not even be read.
 NOWHERE = Route(None, "unknown", "json", None)
@@ -39,7 +40,7 @@ def import_handlers() -> None:
 class Gateway:
     """Answers requests for one region. Safe to call concurrently from one event loop."""
 
-    def __init__(self, world: World, *, services: Iterable[Service] = SERVICES) -> None:
+    def __init__(self, world: World, *, services: Iterable[Service] = (*SERVICES, *OWN_SERVICES)) -> None:
         import_handlers()
         self.services = tuple(services)
         self._world = world

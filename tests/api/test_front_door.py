@@ -232,4 +232,4 @@ def test_key_when_it_is_not_roots_then_denied_by_default(region):
 
 def test_handlers_when_imported_then_every_name_is_of_a_served_model():
     known = {("ecs", name) for name in ecs.OPERATIONS} | {("logs", name) for name in logs.OPERATIONS}
-    assert set(operations.HANDLERS) <= known | {("sts", "GetCallerIdentity")}
+    assert set(operations.HANDLERS) <= known | {("sts", "GetCallerIdentity"), ("homeport", "ExplainTask")}

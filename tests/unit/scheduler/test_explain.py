@@ -1,0 +1,101 @@
+"""Explanations: all reasons, the sentence, and the service event."""
+
+import pytest
+from fleets import DISTINCT, a_fleet, a_rng, a_task, an_instance, member_of, wanted
+
+from homeport.scheduler.explain import explain, unable_to_place
+from homeport.shapes import ecs as shapes
+
+
+def test_explain_when_several_things_are_missing_then_all_are_told_in_order():
+    instance = an_instance("i0", cpu=100, memory=512, ports=(80,), agent_connected=False)
+    _, fleet = a_fleet([instance])
+    want = wanted(
+        cpu=200,
+        memory=2048,
+        ports=(80,),
+        gpus=2,
+        required_attributes=(shapes.Attribute(name="x"),),
+        constraints=(member_of("attribute:a == b"),),
+    )
+    (explained,) = explain(fleet, want, a_rng()).instances
+    assert explained.obstacles == (
+        ("AGENT", "the container agent is not connected"),
+        ("RESOURCE:CPU", "needs 200 CPU units, 100 free"),
+        ("RESOURCE:MEMORY", "needs 2048 MiB memory, 512 MiB free"),
+        ("RESOURCE:GPU", "needs 2 GPUs, 0 free"),
+        ("RESOURCE:PORTS", "host port 80/tcp is taken"),
+        ("ATTRIBUTE", "lacks the required attribute x"),
+        ("MemberOf placement constraint unsatisfied.", "is not a member of 'attribute:a == b'"),
+    )
+
+
+def test_explain_when_some_of_several_fit_then_reasons_are_for_the_next_one():
+    _, fleet = a_fleet([an_instance("i0"), an_instance("i1")])
+    found = explain(fleet, wanted(3, constraints=(DISTINCT,)), a_rng())
+    assert (found.placeable_count, found.wanted_count) == (2, 3)
+    assert all(each.obstacles for each in found.instances)
+    assert found.summary.startswith(
+        "Only 2 of 3 tasks can be placed: of 2 container instances, 2 with a task of the group already."
+    )
+    assert fleet.subject(an_instance("i0").arn).groups == {}
+
+
+def test_explain_when_all_fit_then_reasons_are_for_the_fleet_as_it_is():
+    _, fleet = a_fleet([an_instance("i0", memory=512), an_instance("i1", status="DRAINING")])
+    found = explain(fleet, wanted(), a_rng())
+    assert [each.obstacles for each in found.instances] == [
+        (),
+        (("DRAINING", "is DRAINING and takes no new tasks"),),
+    ]
+    assert found.summary == "The task can be placed now; 1 of 2 container instances can take one."
+
+
+def test_explain_when_instances_fail_alike_then_counted_and_the_closest_named():
+    instances = [an_instance("i0", cpu=0, memory=0), an_instance("i1", memory=100), an_instance("i2", memory=0, cpu=0)]
+    _, fleet = a_fleet(instances)
+    assert explain(fleet, wanted(), a_rng()).summary == (
+        "No task can be placed: of 3 container instances, 3 with too little free memory, 2 with too few free CPU "
+        "units. The closest is i1: needs 512 MiB memory, 100 MiB free."
+    )
+
+
+def test_explain_when_only_drained_instances_are_there_then_said():
+    _, fleet = a_fleet([an_instance("i0", status="DRAINING")])
+    assert explain(fleet, wanted(), a_rng()).summary == (
+        "No task can be placed: of 1 container instance, 1 with the status DRAINING."
+    )
+
+
+@pytest.mark.parametrize(
+    ("instance", "want", "ending"),
+    [
+        (an_instance(cpu=0), wanted(), "has insufficient CPU units available."),
+        (an_instance(memory=0), wanted(), "has insufficient memory available."),
+        (an_instance(ports=(80,)), wanted(ports=(80,)), "is already using a port required by your task."),
+        (
+            an_instance(),
+            wanted(required_attributes=(shapes.Attribute(name="x"),)),
+            "is missing an attribute required by your task.",
+        ),
+        (an_instance(agent_connected=False), wanted(), 'encountered error "AGENT".'),
+        (
+            an_instance(),
+            wanted(constraints=(member_of("attribute:a == b"),)),
+            'encountered error "MemberOf placement constraint unsatisfied.".',
+        ),
+    ],
+)
+def test_unable_to_place_when_one_thing_is_missing_then_the_documented_sentence(instance, want, ending):
+    _, fleet = a_fleet([instance])
+    assert unable_to_place(fleet, want, "web") == (
+        "(service web) was unable to place a task because no container instance met all of its requirements. "
+        f"The closest matching (container-instance i0) {ending}"
+    )
+
+
+def test_unable_to_place_when_the_cluster_is_empty_then_that_reason():
+    _, fleet = a_fleet([], [a_task(on="i0")])
+    assert unable_to_place(fleet, wanted(), "web").endswith(
+        "Reason: No Container Instances were found in your cluster."
+    )
