@@ -104,14 +104,19 @@ def re_registered(
     attributes: tuple[shapes.Attribute, ...],
     gpu_ids: tuple[str, ...],
     tags: tuple[shapes.Tag, ...],
+    version_info: shapes.VersionInfo | None,
     now: float,
 ) -> ContainerInstance:
     """The instance after its agent has started again; one that had been given up as lost is ACTIVE again.
 
     An agent that is about to connect is not away: the time after which it counts as lost starts anew.
     """
+    versions = version_info or shapes.VersionInfo()
     return replace(
         instance,
+        agent_version=versions.agent_version or instance.agent_version,
+        agent_hash=versions.agent_hash or instance.agent_hash,
+        docker_version=versions.docker_version or instance.docker_version,
         version=instance.version + 1,
         registered=registered,
         attributes=attributes,

@@ -91,6 +91,7 @@ def _register_again(
         attributes=merged_attributes(request.attributes or (), document, ctx.arns.region, earlier=instance.attributes),
         gpu_ids=gpu_ids_of(request),
         tags=merged_tags(instance.tags, request.tags),
+        version_info=request.version_info,
         now=tx.now,
     )
     tx.container_instances.put(updated)

@@ -97,7 +97,13 @@ def an_instance(**members) -> ContainerInstance:
 
 def again(instance, now=50.0) -> ContainerInstance:
     return re_registered(
-        instance, registered=instance.registered, attributes=(), gpu_ids=instance.gpu_ids, tags=(), now=now
+        instance,
+        registered=instance.registered,
+        attributes=(),
+        gpu_ids=instance.gpu_ids,
+        tags=(),
+        version_info=shapes.VersionInfo(agent_version="2"),
+        now=now,
     )
 
 
@@ -112,7 +118,8 @@ def test_re_registered_when_lost_then_active_and_its_time_starts_anew():
 
 
 def test_re_registered_when_draining_then_still_draining():
-    assert again(an_instance(status="DRAINING")).status == "DRAINING"
+    updated = again(an_instance(status="DRAINING", agent_version="1", docker_version="20.10"))
+    assert (updated.status, updated.agent_version, updated.docker_version) == ("DRAINING", "2", "20.10")
 
 
 def test_view_when_shown_then_resources_in_ecs_form():
