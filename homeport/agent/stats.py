@@ -4,6 +4,7 @@ Counters come from the container's control group (v1 or v2) and, for the network
 interfaces. `Series` turns a cycle of one-second readings into the sets of the telemetry protocol.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -12,6 +13,8 @@ from homeport.shapes import tcs
 
 _MIB = 1024 * 1024
 _LARGEST = 2**63 - 1
+_LARGE = 64 * 1024
+_MANY = 4096
 _NETWORK_FIELDS = (
     "rx_bytes",
     "rx_packets",
@@ -60,44 +63,64 @@ class HostReader:
     """Reads `/proc` and the control group hierarchy of this host. Blocks for some 80 µs."""
 
     def __init__(self, proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> None:
-        self._proc = proc
-        self._groups = groups
+        self._proc = str(proc)
+        self._root = str(groups)
         self._is_unified = (groups / "cgroup.controllers").exists()
+        self._groups: dict[int, dict[str, str]] = {}
 
     def __call__(self, pid: int, *, has_network: bool) -> Reading | None:
         try:
-            paths = parse_groups((self._proc / str(pid) / "cgroup").read_text())
-            network = parse_network((self._proc / str(pid) / "net/dev").read_text()) if has_network else None
-            return self._unified(paths, network) if self._is_unified else self._split(paths, network)
-        except (OSError, KeyError):  # The process or its group has just gone.
+            groups = self._groups.get(pid) or self._find(pid)
+            network = parse_network(_text(f"{self._proc}/{pid}/net/dev")) if has_network else None
+            return _unified(groups[""], network) if self._is_unified else _split(groups, network)
+        except (OSError, KeyError):  # The process or its group has just gone; the number may come again.
+            self._groups.pop(pid, None)
             return None
 
-    def _split(self, paths: Mapping[str, str], network: Network | None) -> Reading:
-        def text(controller: str, name: str) -> str:
-            return (self._groups / controller / paths[controller].lstrip("/") / name).read_text()
+    def _find(self, pid: int) -> dict[str, str]:
+        """Directories by controller; a process stays in its group, so they are remembered."""
+        if len(self._groups) > _MANY:
+            self._groups.clear()
+        paths = parse_groups(_text(f"{self._proc}/{pid}/cgroup"))
+        self._groups[pid] = {
+            controller: "/".join(filter(None, (self._root, controller, path.strip("/"))))
+            for controller, path in paths.items()
+        }
+        return self._groups[pid]
 
-        cache = parse_flat(text("memory", "memory.stat")).get("total_cache", 0)
-        read, written = parse_blkio(text("blkio", "blkio.throttle.io_service_bytes"))
-        return Reading(
-            cpu_ns=int(text("cpuacct", "cpuacct.usage")),
-            memory_bytes=max(0, int(text("memory", "memory.usage_in_bytes")) - cache),
-            read_bytes=read,
-            write_bytes=written,
-            network=network,
-        )
 
-    def _unified(self, paths: Mapping[str, str], network: Network | None) -> Reading:
-        group = self._groups / paths[""].lstrip("/")
-        cache = parse_flat((group / "memory.stat").read_text()).get("file", 0)
-        stat = group / "io.stat"
-        read, written = parse_io_stat(stat.read_text()) if stat.exists() else (0, 0)
-        return Reading(
-            cpu_ns=parse_flat((group / "cpu.stat").read_text())["usage_usec"] * 1000,
-            memory_bytes=max(0, int((group / "memory.current").read_text()) - cache),
-            read_bytes=read,
-            write_bytes=written,
-            network=network,
-        )
+def _split(groups: Mapping[str, str], network: Network | None) -> Reading:
+    memory = groups["memory"]
+    cache = parse_flat(_text(f"{memory}/memory.stat")).get("total_cache", 0)
+    read, written = parse_blkio(_text(f"{groups['blkio']}/blkio.throttle.io_service_bytes"))
+    return Reading(
+        cpu_ns=int(_text(f"{groups['cpuacct']}/cpuacct.usage")),
+        memory_bytes=max(0, int(_text(f"{memory}/memory.usage_in_bytes")) - cache),
+        read_bytes=read,
+        write_bytes=written,
+        network=network,
+    )
+
+
+def _unified(group: str, network: Network | None) -> Reading:
+    cache = parse_flat(_text(f"{group}/memory.stat")).get("file", 0)
+    read, written = parse_io_stat(_text(f"{group}/io.stat")) if os.path.exists(f"{group}/io.stat") else (0, 0)  # noqa: PTH110
+    return Reading(
+        cpu_ns=parse_flat(_text(f"{group}/cpu.stat"))["usage_usec"] * 1000,
+        memory_bytes=max(0, int(_text(f"{group}/memory.current")) - cache),
+        read_bytes=read,
+        write_bytes=written,
+        network=network,
+    )
+
+
+def _text(path: str) -> str:
+    """The whole of a kernel file. Plain system calls: text layers and path objects cost more than the read itself."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(handle, _LARGE).decode()
+    finally:
+        os.close(handle)
 
 
 def parse_groups(text: str) -> dict[str, str]:
