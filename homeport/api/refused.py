@@ -6,6 +6,7 @@ One sentence each; kept beside the handlers so that whoever adds a refusal adds 
 _EXEC = "enableExecuteCommand: UnsupportedFeatureException"
 _VOLUMES = "volumeConfigurations: UnsupportedFeatureException"
 _DEFINITION = "definitions that use awsvpc, secrets, environment files, EFS and the like: UnsupportedFeatureException"
+_SETTINGS = "awsvpcTrunking, fargateFIPSMode, fargateEventWindows, tagResourceAuthorization turned on: ClientException"
 
 REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("ecs", "RunTask"): (
@@ -16,6 +17,13 @@ REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
         _DEFINITION,
     ),
     ("ecs", "StartTask"): (_EXEC, _VOLUMES, _DEFINITION),
+    ("ecs", "CreateCluster"): (
+        "capacityProviders, defaultCapacityProviderStrategy: ClientException",
+        "serviceConnectDefaults: ClientException",
+    ),
+    ("ecs", "UpdateCluster"): ("serviceConnectDefaults: ClientException",),
+    ("ecs", "PutAccountSetting"): (_SETTINGS,),
+    ("ecs", "PutAccountSettingDefault"): (_SETTINGS,),
     ("ecs", "ListTasks"): ("daemonName: InvalidParameterException",),
     ("ecs", "UpdateContainerAgent"): ("always NoUpdateAvailableException: agents are updated with their package",),
 }

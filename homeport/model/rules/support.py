@@ -37,6 +37,8 @@ def _unsupported(definition: shapes.TaskDefinition) -> Iterator[str]:
 
 _TASK: tuple[tuple[Callable[[shapes.TaskDefinition], object], str], ...] = (
     (lambda task: network_mode(task.network_mode) == "awsvpc", "the network mode awsvpc"),
+    (lambda task: task.pid_mode == "task", "the pidMode task"),
+    (lambda task: task.ipc_mode == "task", "the ipcMode task"),
     (lambda task: task.proxy_configuration, "a proxy configuration"),
     (lambda task: task.inference_accelerators, "inference accelerators"),
     (lambda task: task.enable_fault_injection, "fault injection"),
