@@ -42,11 +42,19 @@ class Dispatch(Reconciler):
     workers = 4
 
     def __init__(self, sessions: Sessions, composer: Composer) -> None:
-        self.wakes = {"task": _instance_of_task, "container_instance": _own_arn}
+        self.wakes = {"task": self._instance_of_task, "container_instance": self._own_arn}
         self._sessions = sessions
         self._composer = composer
         self._conversations: dict[str, Conversation] = {}
         self._plans: dict[str, tuple[Plan, float]] = {}
+
+    def _instance_of_task(self, task: Task) -> Iterable[str]:
+        """Instances without a connection need no look: they get one when they connect."""
+        arn = task.container_instance_arn
+        return (arn,) if arn is not None and self._sessions.is_connected(arn) else ()
+
+    def _own_arn(self, instance: ContainerInstance) -> Iterable[str]:
+        return (instance.arn,) if self._sessions.is_connected(instance.arn) else ()
 
     def listen(self, wake: Waker) -> None:
         self._sessions.on_connected(wake)
@@ -138,11 +146,3 @@ class Dispatch(Reconciler):
             container_instance=action.container_instance_arn,
             tasks=[f"{last_part(task_arn)} {desired.value}" for task_arn, desired in action.tasks],
         )
-
-
-def _instance_of_task(task: Task) -> Iterable[str]:
-    return () if task.container_instance_arn is None else (task.container_instance_arn,)
-
-
-def _own_arn(instance: ContainerInstance) -> Iterable[str]:
-    return (instance.arn,)

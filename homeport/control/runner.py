@@ -83,15 +83,16 @@ class _Runner:
                     self.wake(key)
 
     async def watch(self) -> None:
+        wakes, wake = self._reconciler.wakes, self.wake
         async for batch in self.subscription:
             if batch.resync:
                 self.queue_all()
                 continue
-            for change in batch.changes:
-                keys_of = self._reconciler.wakes[change.kind]
-                for row in (change.before, change.after):
+            for kind, _, before, after in batch.changes:
+                keys_of = wakes[kind]
+                for row in (before, after):
                     for key in () if row is None else keys_of(row):
-                        self.wake(key)
+                        wake(key)
 
     async def work(self) -> None:
         while True:
