@@ -16,18 +16,23 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 _STAMP = re.compile(r"^[0-9]{8}T[0-9]{6}Z$")
 
 
+def as_sent(text: str) -> bytes:
+    """The bytes of a header or path as they came in: what was no UTF-8 is carried in surrogates until here."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     """The key of one day, region and service."""
     key = f"AWS4{secret}".encode()
     for part in (date, region, service, "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
+        key = hmac.digest(key, as_sent(part), "sha256")
     return key
 
 
 def sign(key: bytes, stamp: str, scope: str, canonical: str) -> str:
     """The signature of a canonical request, in hexadecimal."""
-    digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
-    return hmac.digest(key, f"{ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode(), "sha256").hex()
+    digest = hashlib.sha256(as_sent(canonical)).hexdigest()
+    return hmac.digest(key, as_sent(f"{ALGORITHM}\n{stamp}\n{scope}\n{digest}"), "sha256").hex()
 
 
 def canonical_request(request: Request, query: str, signed_headers: tuple[str, ...], payload_hash: str) -> str:
@@ -47,7 +52,7 @@ def canonical_path(path: str) -> str:
         elif segment not in ("", "."):
             kept.append(segment)
     slash = "/" if kept and path.endswith("/") else ""
-    return quote("/" + "/".join(kept) + slash, safe="/~")
+    return _quoted("/" + "/".join(kept) + slash, "/~")
 
 
 def query_pairs(query_string: str) -> list[tuple[str, str]]:
@@ -56,14 +61,22 @@ def query_pairs(query_string: str) -> list[tuple[str, str]]:
     for piece in query_string.split("&"):
         if piece:
             name, _, value = piece.partition("=")
-            pairs.append((unquote_plus(name), unquote_plus(value)))
+            pairs.append((_unquoted(name), _unquoted(value)))
     return pairs
 
 
 def canonical_query(pairs: list[tuple[str, str]]) -> str:
     """Pairs encoded and sorted by encoded name, then value."""
-    encoded = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in pairs)
+    encoded = sorted((_quoted(name, "-_.~"), _quoted(value, "-_.~")) for name, value in pairs)
     return "&".join([f"{name}={value}" for name, value in encoded])
+
+
+def _quoted(text: str, safe: str) -> str:
+    return quote(text, safe=safe, errors="surrogateescape")
+
+
+def _unquoted(text: str) -> str:
+    return unquote_plus(text, errors="surrogateescape")
 
 
 def read_stamp(stamp: str) -> float | None:

@@ -133,7 +133,9 @@ def encode_error(
     if is_query_compatible:
         code, _ = _QUERY_NAMES.get(error.code, (error.code, 0))
         headers["x-amzn-query-error"] = f"{code};{_fault(error.status)}"
-    value: dict[str, Any] = {"__type": error.code, "message": error.message, **error.members}
+    # What the caller sent may be no UTF-8, and messages quote it.
+    message = error.message.encode("utf-8", "replace").decode()
+    value: dict[str, Any] = {"__type": error.code, "message": message, **error.members}
     if protocol == "smithy-rpc-v2-cbor":
         headers |= {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
         return Response(error.status, headers, cbor2.dumps(value))

@@ -1,5 +1,6 @@
 """Every fault of a signature has its own answer, and botocore's signer is the oracle of a right one."""
 
+import hashlib
 from urllib.parse import quote
 
 import msgspec
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from homeport.api import canonical
 from homeport.api.request import Request
 from homeport.base.session import mint_session
 from tests.builders import ENDPOINT, REGION, ROOT_KEY_ID, ROOT_SECRET, a_region, to_request
@@ -289,3 +291,51 @@ def test_signing_again_when_thousands_of_headers_differ_then_the_caches_stay_bou
         shared.call(changed(request, authorization=text, x_amz_target=None))
     assert len(shared.gateway._signatures._claims) <= 4096
     assert shared.call(request).status == 200
+
+
+GARBAGE = st.text(
+    alphabet=st.characters(codec=None, categories=("Lu", "Nd", "Po", "Zs", "Cs", "Cc", "Sm")), max_size=30
+)
+PIECES = st.sampled_from(
+    [
+        "AWS4-HMAC-SHA256 ",
+        "Credential=",
+        "/20261123/us-east-1/ecs/aws4_request",
+        ", ",
+        "SignedHeaders=host",
+        "Signature=",
+        "0",
+        ROOT_KEY_ID,
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    path=GARBAGE, query=GARBAGE | st.just("X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a/b/c/d/aws4_request"),
+    headers=st.dictionaries(
+        st.sampled_from(["authorization", "x-amz-date", "x-amz-target", "x-amz-security-token", "host", "date", "content-type", "content-encoding", "x-amz-content-sha256"]),
+        GARBAGE | st.lists(PIECES, max_size=9).map("".join),
+    ),
+    body=st.binary(max_size=20),
+)  # fmt: skip
+def test_anything_when_it_comes_in_then_refused_without_falling_over(shared, path, query, headers, body):
+    response = shared.call(Request("POST", "/" + path, query, headers, body))
+    assert 400 <= response.status < 500
+
+
+@pytest.mark.parametrize("service", ["ecs", "\udcff"])
+def test_request_when_it_is_no_utf8_but_rightly_signed_then_its_route_is_unknown(shared, service):
+    stamp = canonical.write_stamp(shared.clock.now())
+    scope = f"{stamp[:8]}/{REGION}/{service}/aws4_request"
+    headers = {"host": "\udcff", "x-amz-date": stamp}
+    request = Request("GET", "/a/../\udcff", "\udcfe=\udcff&%ff=%fe", headers, b"")
+    query = canonical.canonical_query(canonical.query_pairs(request.query_string))
+    text = canonical.canonical_request(request, query, ("host", "x-amz-date"), hashlib.sha256(b"").hexdigest())
+    key = canonical.signing_key(ROOT_SECRET, stamp[:8], REGION, service)
+    signature = canonical.sign(key, stamp, scope, text)
+    authorization = (
+        f"AWS4-HMAC-SHA256 Credential={ROOT_KEY_ID}/{scope}, SignedHeaders=host;x-amz-date, Signature={signature}"
+    )
+    response = shared.call(changed(request, authorization=authorization))
+    assert (response.status, code_of(response)) == (404, "UnknownOperationException")
