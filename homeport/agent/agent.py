@@ -108,13 +108,13 @@ class Agent:
             self._assemble(self.info)
             self.supervisor.keep("engine events", self.watch.watch)
             await self.watch.adopted.wait()
+            if self._serve is not None:
+                serve = self._serve
+                self.supervisor.keep("task endpoints", lambda: serve(self))
             self.tasks.resume()
             self.supervisor.keep("relist", self.watch.relist_regularly)
             self.supervisor.keep("task clean-up", self._cleanup.clean_tasks)
             self.supervisor.keep("image clean-up", lambda: self._images.run(self.tasks))
-            if self._serve is not None:
-                serve = self._serve
-                self.supervisor.keep("task endpoints", lambda: serve(self))
             self.supervisor.spawn("control plane", self._belong())
             await self.supervisor.failed
         finally:

@@ -168,7 +168,7 @@ def observed(task: TaskRecord, container: ContainerRecord, state: ContainerState
                 known=_RUNNING,
                 applied=_RUNNING,
                 exit_code=None,
-                ports=state.ports or container.ports,
+                ports=container.ports or tuple(port for port in state.ports if ":" not in port.host_ip),
                 ip_addresses=state.ip_addresses,
             )
         case "exited" | "dead" | "removing":

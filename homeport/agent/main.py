@@ -30,6 +30,8 @@ async def run_agent(config: AgentConfig) -> int:
     backend = AwsBackend(config, clock)
     ids, credentials = system_ids(), Credentials()
     endpoints = Endpoints(config, clock, ids, backend, credentials)
+    ids, credentials = system_ids(), Credentials()
+    endpoints = Endpoints(config, clock, ids, backend, credentials)
     agent = Agent(
         config,
         clock,

@@ -52,7 +52,7 @@ class Signer:
         canonical = "\n".join(
             (
                 method,
-                quote(parts.path or "/", safe="/~%"),
+                quote(parts.path or "/", safe="/~"),
                 _canonical_query(parts.query),
                 *(f"{name}:{signed[name]}" for name in names),
                 "",

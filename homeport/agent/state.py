@@ -66,12 +66,15 @@ class MemoryState:
 
 
 class SqliteState:
-    """`AgentState` in a file; made inside a running event loop. A second process on the same file is refused."""
+    """`AgentState` in a file; made inside a running event loop.
 
-    def __init__(self, path: Path) -> None:
+    A second process on the same file is refused (sqlite3.OperationalError) once it has waited `lock_seconds`.
+    """
+
+    def __init__(self, path: Path, *, lock_seconds: float = 5.0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._loop = asyncio.get_running_loop()
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=5)
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=lock_seconds)
         path.chmod(0o600)
         self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._connection.execute("PRAGMA journal_mode=WAL")
