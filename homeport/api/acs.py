@@ -28,6 +28,7 @@ log = get_logger("acs")
 GOING_AWAY = 1001
 MALFORMED = 1007
 REPLACED = 4000
+SHUTTING_DOWN = b'{"ServerException":"The server is shutting down."}'
 _HEARTBEATS_UNANSWERED = 2
 
 
@@ -59,6 +60,7 @@ class AcsServer:
         self._sessions: dict[str, Session] = {}
         self._connected_listeners: list[Callable[[str], None]] = []
         self._acknowledged_listeners: list[Callable[[str, str], None]] = []
+        self._is_closing = False
 
     # ---- for control ------------------------------------------------------------------------------------------------
 
@@ -95,12 +97,14 @@ class AcsServer:
 
     def refuse(self, query: Mapping[str, str]) -> Refusal | None:
         """Why the upgrade is refused: status and body; None if the agent may connect."""
+        if self._is_closing:
+            return 503, SHUTTING_DOWN
         return refusal(self._store.read, self._arns, acs_query(query))
 
     async def accept(self, query: Mapping[str, str], socket: Socket, endpoint: str = "") -> None:
         """Serve one connection to its end. `endpoint` is our base URL as the agent addressed it."""
         asked = acs_query(query)
-        if refusal(self._store.read, self._arns, asked) is not None:
+        if self.refuse(query) is not None:
             await socket.close(GOING_AWAY, "the container instance is not registered")
             return
         arn = asked.container_instance_arn
@@ -115,7 +119,8 @@ class AcsServer:
             await socket.close(GOING_AWAY, "")
 
     async def close(self) -> None:
-        """Close every connection, so that agents look for the next process at once."""
+        """Close every connection, so that agents look for the next process at once, and let none in again."""
+        self._is_closing = True
         sockets = [session.socket for session in self._sessions.values()]
         await asyncio.gather(*(socket.close(GOING_AWAY, "the server is shutting down") for socket in sockets))
 

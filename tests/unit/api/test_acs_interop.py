@@ -381,3 +381,16 @@ def test_refuse_when_query_is_wrong_then_modelled_error():
         assert code(containerInstanceArn=INSTANCE[:-1] + "b") == "InvalidInstanceException"
 
     virtually(scenario)
+
+
+def test_close_when_the_server_ends_then_agents_are_told_and_none_gets_in_again():
+    async def scenario(plane, agent):
+        await agent.connect()
+        await plane.acs.close()
+        await plane.clock.sleep(0.1)
+        assert agent.socket.closed_with == 1001
+        assert not plane.instance().agent_connected
+        status, body = plane.acs.refuse(agent.query())
+        assert (status, b"ServerException" in body) == (503, True)
+
+    virtually(scenario)
