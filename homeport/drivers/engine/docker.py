@@ -39,6 +39,9 @@ PULL_FIRST_SECONDS = 300.0
 PULL_SILENT_SECONDS = 60.0
 PULL_TOTAL_SECONDS = 7200.0
 
+# Refusals to remove something that pass when its other users are gone.
+_BUSY = ("already in progress", "volume is in use", "device or resource busy", "failed to remove root filesystem")
+
 # Probes of health checks cause three exec events each, which nobody needs.
 _ACTIONS = ("create", "start", "die", "oom", "stop", "destroy", "health_status", "pause", "unpause")
 
@@ -143,7 +146,7 @@ class DockerEngine:
                 "POST", "/containers/create", query={"name": name}, body=config, seconds=CREATE_SECONDS
             )
         except Refused as error:
-            if error.status != 409:
+            if error.status != 409 or "already in use" not in str(error):
                 raise
             return await self._existing(name, str(error))
         return str(answer["Id"])
@@ -223,7 +226,7 @@ class DockerEngine:
         except NotFound:
             return
         except Refused as error:
-            if error.status == 409 and ("in progress" in str(error) or "volume is in use" in str(error)):
+            if any(sign in str(error) for sign in _BUSY):
                 raise Transient(str(error)) from error
             raise
 
