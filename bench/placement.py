@@ -203,10 +203,10 @@ def measure(tasks: int = TASKS, instances: int = INSTANCES) -> dict[str, float]:
 
 
 def _restart_apart(path: Path) -> dict[str, float]:
-    import subprocess  # noqa: PLC0415
+    import subprocess
 
     command = [sys.executable, "-m", "bench.placement", "--restart", str(path)]
-    return dict(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))  # noqa: S603
+    return dict(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
 
 
 def main() -> None:

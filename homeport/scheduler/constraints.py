@@ -1,4 +1,4 @@
-"""Whether a task may run on an instance, asked in ECS's order: agent, CPU, memory, GPU, ports, attributes, constraints.
+"""Whether a task may run on an instance, asked in ECS's order: agent, CPU, GPU, memory, ports, attributes, constraints.
 
 `Needs` is a wanted task made ready for asking many times: expressions parsed, ports as a set. Each filter has the
 reason that ECS gives in `failures[]`. What depends on the instance's row alone (`suits_row`) is asked once per row by
@@ -123,10 +123,10 @@ def _lacking_resources(needs: Needs, host: Host) -> Iterator[Obstacle]:
     wanted = needs.resources
     if host.free_cpu < wanted.cpu_units:
         yield Obstacle("RESOURCE:CPU", f"needs {wanted.cpu_units} CPU units, {max(host.free_cpu, 0)} free")
-    if host.free_memory < wanted.memory_mib:
-        yield Obstacle("RESOURCE:MEMORY", f"needs {wanted.memory_mib} MiB memory, {max(host.free_memory, 0)} MiB free")
     if host.free_gpus < wanted.gpu_count:
         yield Obstacle("RESOURCE:GPU", f"needs {_counted(wanted.gpu_count, 'GPU')}, {max(host.free_gpus, 0)} free")
+    if host.free_memory < wanted.memory_mib:
+        yield Obstacle("RESOURCE:MEMORY", f"needs {wanted.memory_mib} MiB memory, {max(host.free_memory, 0)} MiB free")
     taken = sorted(needs.ports.intersection(host.ports))
     if taken:
         names = ", ".join(f"{port}/{protocol}" for protocol, port in taken)

@@ -14,8 +14,9 @@ from homeport.scheduler.fleet import ClusterHosts, Host
 from homeport.scheduler.strategies import Order, Seat, Tree
 from homeport.shapes import ecs as shapes
 
-_MAX_POOLS = 64
-"""Pools kept per cluster, least recently used first to go; one costs some 0.4 KiB per instance."""
+_MAX_SEATS = 500_000
+"""Instances times pools that are kept per cluster, least recently used pools first to go; a seat is some 300 bytes."""
+_MIN_POOLS = 16
 
 
 class Pool:
@@ -83,8 +84,13 @@ def pool_for(
     if pool is None:
         needs = needs_of(resources, constraints, required_attributes, group)
         pool = Pool(cluster, needs, Order(strategies), group)
-        if len(pools) >= _MAX_POOLS:
+        if len(pools) >= most_pools(len(cluster.recent)):
             del pools[next(iter(pools))]
     pools[key] = pool
     pool.catch_up()
     return pool
+
+
+def most_pools(instances: int) -> int:
+    """Pools that a cluster of so many instances keeps."""
+    return max(_MIN_POOLS, _MAX_SEATS // max(1, instances))

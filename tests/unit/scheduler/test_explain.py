@@ -22,8 +22,8 @@ def test_explain_when_several_things_are_missing_then_all_are_told_in_order():
     assert explained.obstacles == (
         ("AGENT", "the container agent is not connected"),
         ("RESOURCE:CPU", "needs 200 CPU units, 100 free"),
-        ("RESOURCE:MEMORY", "needs 2048 MiB memory, 512 MiB free"),
         ("RESOURCE:GPU", "needs 2 GPUs, 0 free"),
+        ("RESOURCE:MEMORY", "needs 2048 MiB memory, 512 MiB free"),
         ("RESOURCE:PORTS", "host port 80/tcp is taken"),
         ("ATTRIBUTE", "lacks the required attribute x"),
         ("MemberOf placement constraint unsatisfied.", "is not a member of 'attribute:a == b'"),

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from homeport.model.expression import ExpressionError
 from homeport.model.status import DesiredStatus, TaskStatus
 from homeport.scheduler.place import MAX_FAILURES, place
+from homeport.scheduler.pool import most_pools
 from homeport.shapes import ecs as shapes
 
 ZONES = [{"zone": zone} for zone in "aaabbbccc"]
@@ -239,11 +240,21 @@ def test_place_when_an_expression_cannot_be_parsed_then_it_says_so_and_nothing_i
             place(fleet, want, a_rng())
 
 
-def test_pools_when_there_are_many_kinds_of_tasks_then_the_oldest_are_dropped():
+def test_pools_when_there_are_too_many_kinds_of_tasks_then_the_oldest_is_dropped():
     _, fleet = a_fleet([an_instance()])
-    for memory in range(200):
-        place(fleet, wanted(memory=memory), a_rng())
-    assert len(fleet.cluster(an_instance().cluster_arn).readers) == 64
+    pools = fleet.cluster(an_instance().cluster_arn).readers
+    place(fleet, wanted(memory=1), a_rng())
+    place(fleet, wanted(memory=2), a_rng())
+    pools.update(dict.fromkeys(range(most_pools(1) - 2)))
+    place(fleet, wanted(memory=1), a_rng())
+    place(fleet, wanted(memory=3), a_rng())
+    assert [key[0].memory_mib for key in pools if isinstance(key, tuple)] == [1, 3]
+    assert len(pools) == most_pools(1)
+
+
+@pytest.mark.parametrize(("instances", "pools"), [(0, 500_000), (10, 50_000), (5_000, 100), (1_000_000, 16)])
+def test_most_pools_when_clusters_grow_then_their_memory_stays_bounded(instances, pools):
+    assert most_pools(instances) == pools
 
 
 an_attribute_set = st.fixed_dictionaries(
