@@ -44,6 +44,7 @@ class Tables:
             {
                 "cluster_arn": lambda row: row.cluster_arn,
                 "cluster_desired": lambda row: (row.cluster_arn, row.desired_status.value),
+                "cluster_state": lambda row: (row.cluster_arn, row.last_status, row.launch_type),
                 "container_instance_arn": lambda row: row.container_instance_arn,
                 "live_on": lambda row: None if row.is_stopped else row.container_instance_arn,
                 "task_definition_arn": lambda row: row.task_definition_arn,

@@ -4,6 +4,8 @@ A cluster is idempotent by its name. A deleted one stays discoverable as INACTIV
 and its name may be used again at once.
 """
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from homeport.api.ecs.account_settings import effective_value
@@ -22,6 +24,8 @@ from homeport.store.store import Tx
 
 MOST_DESCRIBED = 100
 MOST_CLUSTERS = 10_000
+_PENDING = (TaskStatus.PROVISIONING, TaskStatus.PENDING, TaskStatus.ACTIVATING)
+_LAUNCH_TYPES = ("EC2", "FARGATE", "EXTERNAL")
 _EVERYTHING: frozenset[shapes.ClusterField] = frozenset({"SETTINGS", "CONFIGURATIONS", "TAGS"})
 
 
@@ -138,6 +142,8 @@ def delete_cluster(ctx: Context, tx: Tx, request: shapes.DeleteClusterRequest) -
         raise shapes.ClusterContainsContainerInstancesException(
             "The Cluster cannot be deleted while Container Instances are active or draining."
         )
+    if any(_services_count(tx, cluster, status) for status in ("ACTIVE", "DRAINING")):
+        raise shapes.ClusterContainsServicesException("The Cluster cannot be deleted while Services are active.")
     if any(not tx.tasks[key].is_stopped for key in tx.tasks.keys_by(cluster_arn=cluster.arn)):
         raise shapes.ClusterContainsTasksException("The Cluster cannot be deleted while Tasks are active.")
     cluster = replace(cluster, status="INACTIVE", deleted_at=tx.now, tags=())
@@ -147,7 +153,8 @@ def delete_cluster(ctx: Context, tx: Tx, request: shapes.DeleteClusterRequest) -
 
 def view(tx: Tables, cluster: Cluster, include: frozenset[str]) -> shapes.Cluster:
     """The cluster as callers see it; `include` holds values of ClusterField. Lists that are not included are empty."""
-    running, pending = _task_counts(tx, cluster)
+    running = _task_counts(tx, cluster, (TaskStatus.RUNNING,))
+    pending = _task_counts(tx, cluster, _PENDING)
     return shapes.Cluster(
         cluster_arn=cluster.arn,
         cluster_name=cluster.name,
@@ -156,8 +163,8 @@ def view(tx: Tables, cluster: Cluster, include: frozenset[str]) -> shapes.Cluste
         registered_container_instances_count=_instances_count(tx, cluster),
         running_tasks_count=sum(running.values()),
         pending_tasks_count=sum(pending.values()),
-        active_services_count=0,
-        statistics=_statistics(running, pending) if "STATISTICS" in include else (),
+        active_services_count=_services_count(tx, cluster, "ACTIVE"),
+        statistics=_statistics(tx, cluster, running, pending) if "STATISTICS" in include else (),
         tags=cluster.tags if "TAGS" in include else (),
         settings=cluster.settings if "SETTINGS" in include else (),
         capacity_providers=cluster.capacity_providers,
@@ -172,23 +179,26 @@ def _instances_count(tx: Tables, cluster: Cluster) -> int:
     return sum(1 for key in keys if tx.container_instances[key].status in ("ACTIVE", "DRAINING"))
 
 
-def _task_counts(tx: Tables, cluster: Cluster) -> tuple[dict[str, int], dict[str, int]]:
-    """Tasks RUNNING, and on their way there, by launch type. Costs time proportional to the cluster's tasks."""
-    running: dict[str, int] = {}
-    pending: dict[str, int] = {}
-    rows = tx.tasks
-    for key in rows.keys_by(cluster_desired=(cluster.arn, "RUNNING")):
-        task = rows[key]
-        counts = running if task.last_status is TaskStatus.RUNNING else pending
-        counts[task.launch_type or "EC2"] = counts.get(task.launch_type or "EC2", 0) + 1
-    return running, pending
+def _services_count(tx: Tables, cluster: Cluster, status: str) -> int:
+    return sum(1 for key in tx.services.keys_by(cluster_arn=cluster.arn) if tx.services[key].status == status)
 
 
-def _statistics(running: dict[str, int], pending: dict[str, int]) -> tuple[shapes.KeyValuePair, ...]:
-    """Counts by launch type, as ECS names them; there are no services in this version, so their counts are zero."""
+def _task_counts(tx: Tables, cluster: Cluster, statuses: Iterable[TaskStatus]) -> dict[str, int]:
+    """Tasks in one of the statuses, by launch type; read off an index, not counted."""
+    return {
+        launch_type: sum(tx.tasks.count(cluster_state=(cluster.arn, status, launch_type)) for status in statuses)
+        for launch_type in _LAUNCH_TYPES
+    }
+
+
+def _statistics(
+    tx: Tables, cluster: Cluster, running: dict[str, int], pending: dict[str, int]
+) -> tuple[shapes.KeyValuePair, ...]:
+    """Counts by launch type, under ECS's names for them. Services are counted as EC2's: they have no other yet."""
     kinds = {"EC2": "EC2", "Fargate": "FARGATE", "External": "EXTERNAL"}
-    counts = {f"running{kind}TasksCount": running.get(launch_type, 0) for kind, launch_type in kinds.items()}
-    counts |= {f"pending{kind}TasksCount": pending.get(launch_type, 0) for kind, launch_type in kinds.items()}
-    counts |= {f"active{kind}ServiceCount": 0 for kind in kinds}
-    counts |= {f"draining{kind}ServiceCount": 0 for kind in kinds}
+    counts = {f"running{kind}TasksCount": running[launch_type] for kind, launch_type in kinds.items()}
+    counts |= {f"pending{kind}TasksCount": pending[launch_type] for kind, launch_type in kinds.items()}
+    for name, status in (("active", "ACTIVE"), ("draining", "DRAINING")):
+        counts |= {f"{name}{kind}ServiceCount": 0 for kind in kinds}
+        counts[f"{name}EC2ServiceCount"] = _services_count(tx, cluster, status)
     return tuple(shapes.KeyValuePair(name=name, value=str(count)) for name, count in counts.items())
