@@ -5,8 +5,10 @@ from botocore.exceptions import ClientError
 
 from homeport.model.container_instance import ContainerInstance
 from homeport.model.resources import Resources
+from homeport.model.service import Service
 from homeport.model.status import DesiredStatus, TaskStatus
 from homeport.model.task import Task
+from homeport.shapes import ecs as shapes
 
 PREFIX = "arn:aws:ecs:us-east-1:123456789012:"
 
@@ -255,3 +257,21 @@ def test_cluster_call_when_the_cluster_is_unknown_then_not_found(ecs, call):
     with pytest.raises(ClientError, match="Cluster not found") as caught:
         getattr(ecs, call)(cluster="gone", **settings)
     assert code(caught) == "ClusterNotFoundException"
+
+
+def test_delete_cluster_when_a_service_is_in_it_then_refused_and_counted(region, ecs):
+    arns = region.world.arns
+    service = Service(
+        arn=arns.service("default", "web"),
+        name="web",
+        cluster_arn=arns.cluster("default"),
+        task_definition_arn=arns.task_definition("web", 1),
+        desired_count=0,
+        deployment_configuration=shapes.DeploymentConfiguration(),
+        created_at=1.0,
+    )
+    region.world.store.update(lambda tx: tx.services.put(service))
+    assert ecs.describe_clusters()["clusters"][0]["activeServicesCount"] == 1
+    with pytest.raises(ClientError, match="while Services are active") as caught:
+        ecs.delete_cluster(cluster="default")
+    assert code(caught) == "ClusterContainsServicesException"
