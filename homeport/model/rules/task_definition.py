@@ -1,6 +1,6 @@
 """RegisterTaskDefinition: every rule in order, then the definition as ECS gives it back.
 
-Given settings come back as given. Added are the defaults that ECS fills in (cpu 0, essential, empty lists, protocol,
+Given settings come back as given (a role that is an empty string is none). Added are the defaults that ECS fills in (cpu 0, essential, empty lists, protocol,
 host port), the revision and who registered it, `compatibilities` and `requiresAttributes`.
 """
 
@@ -38,8 +38,8 @@ def register(
         task_definition_arn=arn,
         container_definitions=tuple(_filled(container, mode) for container in wanted.container_definitions),
         family=wanted.family,
-        task_role_arn=wanted.task_role_arn,
-        execution_role_arn=wanted.execution_role_arn,
+        task_role_arn=wanted.task_role_arn or None,
+        execution_role_arn=wanted.execution_role_arn or None,
         network_mode=wanted.network_mode,
         revision=revision,
         volumes=filled_volumes(wanted.volumes),

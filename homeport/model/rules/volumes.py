@@ -53,10 +53,6 @@ def _check_kind(volume: shapes.Volume) -> None:
         given.remove("host")
     if len(given) > 1:
         raise shapes.ClientException(f"Volume '{volume.name}' can have only one of {' and '.join(given)}.")
-    if volume.host is not None and volume.host.source_path is not None and not volume.host.source_path.startswith("/"):
-        raise shapes.ClientException(
-            f"Invalid 'sourcePath' setting for volume '{volume.name}'. It must be an absolute path."
-        )
     docker = volume.docker_volume_configuration
     if docker is not None and docker.autoprovision is not None and docker.scope != "shared":
         raise shapes.ClientException(

@@ -219,3 +219,9 @@ def test_register_when_a_rule_is_broken_then_refused_with_its_sentence(request_,
 @pytest.mark.parametrize("namespace", ["net.core.somaxconn", "kernel.shmmax", "kernel.msgmax", "fs.mqueue.msg_max"])
 def test_system_control_when_namespaced_then_allowed(namespace):
     register(a_request(control(namespace)))
+
+
+def test_role_when_an_empty_string_then_none():
+    made = register(a_request(task_role_arn="", execution_role_arn=""))
+    assert (made.task_role_arn, made.execution_role_arn) == (None, None)
+    assert made.requires_attributes == ()
