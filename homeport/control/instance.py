@@ -3,7 +3,8 @@
 An agent that stays away longer than `lost_after` counts as the end of its host: the container instance becomes
 INACTIVE and its tasks STOPPED, as ECS does when an EC2 instance is terminated. Should the agent return after all, the
 instance is ACTIVE again, without those tasks. After a restart of this process every instance gets the full time again,
-because nobody could have connected meanwhile. A deregistered instance is INACTIVE already; its tasks end the same way.
+because nobody could have connected meanwhile; likewise after the process stood still or the clock was set (a machine
+without a battery-backed clock sets it after it has started). A deregistered instance is INACTIVE already; its tasks end the same way.
 Decision record: docs/adr/0010-lost-container-instances.md.
 """
 
@@ -22,6 +23,7 @@ from homeport.store.store import Tx
 
 log = get_logger("instance")
 CONNECTIVITY_GRACE = 5.0
+_LONGEST_DELAY = 5.0
 
 
 class Verdict(Struct, frozen=True):
@@ -32,11 +34,11 @@ class Verdict(Struct, frozen=True):
     at: float | None = None
 
 
-def judge(instance: ContainerInstance, process_start: float, lost_after: float, now: float) -> Verdict:
-    """What to think of an instance's connection. Instants and durations in seconds."""
+def judge(instance: ContainerInstance, count_from: float, lost_after: float, now: float) -> Verdict:
+    """What to think of an instance's connection; absence before `count_from` does not count. All in seconds."""
     if instance.agent_connected:
         return Verdict()
-    away_since = max(instance.disconnected_at or instance.registered_at, process_start)
+    away_since = max(instance.disconnected_at or instance.registered_at, count_from)
     lost_at, shown_at = away_since + lost_after, away_since + CONNECTIVITY_GRACE
     if now >= lost_at:
         return Verdict(is_lost=True, is_disconnected=True)
@@ -51,20 +53,31 @@ class InstanceReconciler(Reconciler):
 
     def __init__(self, process_start: float, lost_after: float) -> None:
         self.wakes = {"container_instance": _own_arn, "task": _instance_to_look_at}
-        self._process_start = process_start
+        self._count_from = process_start
         self._lost_after = lost_after
+        self._planned: dict[str, float] = {}
 
     def step(self, tx: Tx, key: str, now: float) -> Wake:
+        self._notice_gap(key, now)
         instance = tx.container_instances.get(key)
         if instance is None or instance.status == "INACTIVE":
             self._end_tasks(tx, key, "Container instance deregistration forced by user", StopCode.USER_INITIATED, now)
             return FORGET
-        verdict = judge(instance, self._process_start, self._lost_after, now)
+        verdict = judge(instance, self._count_from, self._lost_after, now)
         if verdict.is_lost:
             self._lose(tx, instance, now)
             return FORGET
         self._show_connectivity(tx, instance, verdict, now)
+        if verdict.at is not None:
+            self._planned[key] = verdict.at
         return Wake(at=verdict.at)
+
+    def _notice_gap(self, key: str, now: float) -> None:
+        """A look that comes much later than planned means that time went by in which no agent could connect."""
+        planned = self._planned.pop(key, now)
+        if planned > self._count_from and now - planned > _LONGEST_DELAY:
+            log.warning("clock_gap", seconds=round(now - planned, 1))
+            self._count_from = now
 
     def _lose(self, tx: Tx, instance: ContainerInstance, now: float) -> None:
         self._end_tasks(tx, instance.arn, instance.lost_reason, StopCode.TERMINATION_NOTICE, now)

@@ -333,6 +333,20 @@ def test_agent_when_server_restarts_then_gets_the_full_time_again():
     virtually(scenario)
 
 
+def test_agent_when_clock_is_set_or_process_stood_still_then_gets_the_full_time_again():
+    async def scenario(plane, agent):
+        await agent.connect()
+        await agent.lose_connection()
+        await plane.clock.sleep(10)
+        plane.clock.offset += 7200
+        await plane.clock.sleep(55)
+        assert plane.instance().status == "ACTIVE"
+        await plane.clock.sleep(65)
+        assert plane.instance().status == "INACTIVE"
+
+    virtually(scenario)
+
+
 def test_instance_when_deregistered_then_connection_is_closed_and_tasks_stop():
     async def scenario(plane, agent):
         await agent.connect()
