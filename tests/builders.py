@@ -15,7 +15,7 @@ import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 
-from homeport.api.gateway import Gateway
+from homeport.api.gateway import OWN_SERVICES, SERVICES, Gateway
 from homeport.api.operation import World
 from homeport.api.request import Request, Response
 from homeport.api.sigv4 import ACCESS_KEY_PURPOSE
@@ -36,6 +36,21 @@ REGION = "us-east-1"
 ROOT_KEY_ID = "AKIAHOMEPORTROOT0000"
 ROOT_SECRET = "root/secret+of/the+tests0000000000000000"
 ENDPOINT = "http://127.0.0.1:4566"
+
+
+#: Errors that every operation may answer (API Reference, "Common Error Types") and their names in the query protocol.
+COMMON_ERRORS = {
+    "SerializationException", "ValidationException", "ValidationError", "UnknownOperationException", "InvalidAction",
+    "AccessDeniedException", "MalformedQueryString", "RequestEntityTooLargeException", "InvalidSignatureException",
+    "IncompleteSignatureException", "MissingAuthenticationTokenException", "UnrecognizedClientException", "ExpiredTokenException",
+    "RequestExpired", "InternalFailure",
+}  # fmt: skip
+
+
+def _declared(target: str) -> tuple[str, ...]:
+    prefix, _, name = target.rpartition(".")
+    specs = [service.operations.get(name) for service in (*SERVICES, *OWN_SERVICES) if service.target_prefix == prefix]
+    return specs[0].errors if specs and specs[0] else ()
 
 
 class SettableClock:
@@ -110,7 +125,12 @@ class RegionUnderTest:
         return self.loop.run_until_complete(awaitable)
 
     def call(self, request: Request) -> Response:
-        return self.run(self.gateway.handle(request))
+        """The gateway's answer; an error must be one that the operation declares, or common to all of AWS."""
+        response = self.run(self.gateway.handle(request))
+        code = response.headers.get("x-amzn-ErrorType")
+        declared = _declared(request.headers.get("x-amz-target", ""))
+        assert code is None or code in COMMON_ERRORS or code in declared, f"{code} is not declared: {response.body!r}"
+        return response
 
     def client(
         self,
