@@ -13,7 +13,6 @@ from homeport.base.socket import Socket
 
 log = get_logger("agent_sockets")
 ACS = "acs"
-TCS = "tcs"
 INTERNAL_ERROR = 1011
 
 

@@ -99,7 +99,3 @@ class WorkQueue:
         while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
-
-    @property
-    def has_ready(self) -> bool:
-        return bool(self._ready)
