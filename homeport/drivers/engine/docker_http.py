@@ -70,7 +70,7 @@ class DockerHttp:
         """One request; the decoded JSON of its answer (None if it has none)."""
         async with self.open(method, path, query=query, body=body, headers=headers, seconds=seconds) as response:
             content = await response.read()
-        return msgspec.json.decode(content) if content and response.content_type == "application/json" else None
+            return msgspec.json.decode(content) if content and response.content_type == "application/json" else None
 
     @asynccontextmanager
     async def open(
@@ -104,7 +104,7 @@ class DockerHttp:
             raise TimedOut(
                 f"Docker Engine did not answer {method} {path} within {seconds or _QUICK_SECONDS:g} s"
             ) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, msgspec.DecodeError) as error:
             self._prefix = None  # It may come back as another version.
             raise Transient(f"Docker Engine at {self._host}: {error}") from error
 
