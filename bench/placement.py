@@ -132,16 +132,17 @@ def only_choosing(tasks: int, instances: int) -> float:
     return tasks / seconds
 
 
-def in_memory(tasks: int, instances: int, group: int) -> float:
-    """Tasks per second placed and put, in transactions of `group`."""
+def in_memory(tasks: int, instances: int, group: int) -> tuple[float, float]:
+    """Tasks per second placed and put, in transactions of `group`; resident bytes per task."""
     store, fleet = new_region(NoJournal(), instances)
     change = run_tasks(fleet, wanted(group))
     gc.collect()
+    before = resident_bytes()
     started = time.perf_counter()
     placed = sum(store.update(change)[0] for _ in range(tasks // group))
     seconds = time.perf_counter() - started
     assert placed == tasks
-    return tasks / seconds
+    return tasks / seconds, (resident_bytes() - before) / tasks
 
 
 async def durable(tasks: int, instances: int, group: int, path: Path) -> float:
@@ -173,13 +174,13 @@ async def restart(path: Path) -> dict[str, float]:
     before = resident_bytes()
     started = time.perf_counter()
     store = Store(SqliteJournal(path), SystemClock(), Ids(random.Random(1)))
-    store.load()
     Fleet(store.read)
+    store.load()
     seconds = time.perf_counter() - started
     gc.collect()
     per_task = (resident_bytes() - before) / len(store.read.tasks)
     await store.close()
-    return {"load_seconds": seconds, "bytes_per_task": per_task, "file_bytes": path.stat().st_size}
+    return {"restart, seconds": seconds, "bytes per task, restarted": per_task, "file, bytes": path.stat().st_size}
 
 
 def resident_bytes() -> int:
@@ -192,12 +193,12 @@ def measure(tasks: int = TASKS, instances: int = INSTANCES) -> dict[str, float]:
     figures: dict[str, float] = {"tasks": tasks, "instances": instances}
     with tempfile.TemporaryDirectory() as directory:
         paths = {group: Path(directory) / f"{group}.db" for group in (100, 1)}
-        # Loading is measured in a process that has not placed anything yet: memory freed before would hide its need.
+        # Memory is measured first and loading in a process of its own: memory freed before would hide their need.
+        figures["in memory, groups of 100"], figures["bytes per task, running"] = in_memory(tasks, instances, 100)
         figures["durable, groups of 100"] = asyncio.run(durable(tasks, instances, 100, paths[100]))
         figures |= _restart_apart(paths[100])
         figures["choosing only, one group"] = only_choosing(tasks, instances)
-        figures["in memory, groups of 100"] = in_memory(tasks, instances, 100)
-        figures["in memory, one by one"] = in_memory(tasks // 4, instances, 1)
+        figures["in memory, one by one"], _ = in_memory(tasks // 4, instances, 1)
         figures["durable, one by one"] = asyncio.run(durable(tasks // 4, instances, 1, paths[1]))
     return figures
 

@@ -29,8 +29,8 @@ class Table(Generic[R]):
         self.row_type = row_type
         self.key = key
         self._rows: dict[str, R] = {}
-        self._index_of = dict(indexes or {})
-        self._indexes: dict[str, dict[Hashable, dict[str, None]]] = {name: {} for name in self._index_of}
+        self._indexes: dict[str, dict[Hashable, dict[str, None]]] = {name: {} for name in indexes or {}}
+        self._maintained = [(self._indexes[name], value_of) for name, value_of in (indexes or {}).items()]
         self.observers: list[Observer[R]] = []
         self.undo: list[tuple[Table[Any], str, Any, Any]] | None = None
 
@@ -90,20 +90,16 @@ class Table(Generic[R]):
             self._rows.pop(key, None)
         else:
             self._rows[key] = after
-        for name, value_of in self._index_of.items():
-            self._reindex(
-                self._indexes[name],
-                key,
-                None if before is None else value_of(before),
-                None if after is None else value_of(after),
-            )
+        for index, value_of in self._maintained:
+            old = None if before is None else value_of(before)
+            new = None if after is None else value_of(after)
+            if old != new:
+                self._reindex(index, key, old, new)
         for observer in self.observers:
             observer(before, after)
 
     @staticmethod
     def _reindex(index: dict[Hashable, dict[str, None]], key: str, old: Hashable, new: Hashable) -> None:
-        if old == new:
-            return
         if old is not None:
             bucket = index[old]
             del bucket[key]
