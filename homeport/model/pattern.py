@@ -2,10 +2,12 @@
 
 The two dialects agree on nearly everything that people write; the differences that matter are translated, and what
 Python has no equal for is refused rather than misread. A pattern must match the whole value. Because a caller's
-pattern runs inside the server, shapes that can take exponential time (a repetition without bound inside another) are
-refused, and only the first 256 characters of a value are looked at (attributes have at most 128).
+pattern runs inside the server, one that could be walked through in too many ways (a choice or a repetition inside a
+repetition without bound, five times `.*`) is refused: trying them all would take for ever. Only the first 256
+characters of a value are looked at (attributes have at most 128).
 """
 
+import math
 import re
 from collections.abc import Callable
 from re import _constants as codes  # type: ignore[attr-defined]
@@ -13,6 +15,10 @@ from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
 _MAX_VALUE = 256
+_TYPICAL_VALUE = 128
+_MAX_WAYS = 3e8
+_MAX_REPEATS = 1000
+_MAX_REPEATED_CHOICES = 30
 _CLASSES = {
     "Lower": "a-z",
     "Upper": "A-Z",
@@ -54,8 +60,10 @@ def compile_pattern(java: str) -> Callable[[str], bool]:
     """A function that tells whether a whole value matches."""
     try:
         python = _translated(java)
-        if _is_explosive(parser.parse(python), inside=False):
-            raise PatternError(f"The pattern '{java}' repeats a repetition without bound, which can take for ever")
+        if _ways(parser.parse(python)) > _MAX_WAYS:
+            raise PatternError(
+                f"The pattern '{java}' could match in too many ways; repeat fewer choices and repetitions"
+            )
         compiled = re.compile(python)
     except (re.error, OverflowError, RecursionError, IndexError) as error:
         raise PatternError(f"'{java}' is not a Java regular expression: {error}") from None
@@ -105,17 +113,30 @@ def _posix(name: str, *, negated: bool, in_class: bool) -> str:
     return f"[^{members}]" if negated else f"[{members}]"
 
 
-def _is_explosive(parsed: Any, *, inside: bool) -> bool:
-    """Whether a repetition without bound stands inside another one."""
+def _ways(parsed: Any) -> float:
+    """In how many ways a value could be walked through the pattern; backtracking tries at most all of them."""
+    ways = 1.0
     for code, argument in parsed:
-        deeper = inside
-        if code in (codes.MAX_REPEAT, codes.MIN_REPEAT) and argument[1] is codes.MAXREPEAT:
-            if inside:
-                return True
-            deeper = True
-        if any(_is_explosive(part, inside=deeper) for part in _parts(argument)):
-            return True
-    return False
+        if code in (codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT):
+            ways *= _ways_of_repeat(*argument, keeps_one=code is codes.POSSESSIVE_REPEAT)
+        elif code is codes.BRANCH:
+            ways *= sum(_ways(each) for each in argument[1])
+        else:
+            for part in _parts(argument):
+                ways *= _ways(part)
+    return ways
+
+
+def _ways_of_repeat(least: int, most: int, repeated: Any, *, keeps_one: bool) -> float:
+    """`keeps_one`: a possessive repetition gives nothing back, so only what it repeats can be walked differently."""
+    inner = _ways(repeated)
+    if least > _MAX_REPEATS:
+        return math.inf
+    if inner == 1:
+        return 1.0 if keeps_one else min(most, _TYPICAL_VALUE) - min(least, _TYPICAL_VALUE) + 1.0
+    if most > _MAX_REPEATED_CHOICES:
+        return math.inf
+    return math.fsum(min(inner, _MAX_WAYS + 1) ** times for times in range(least, most + 1))
 
 
 def _parts(argument: Any) -> list[Any]:
