@@ -57,7 +57,9 @@ def plain_body(request: Request) -> bytes:
     except zlib.error:
         raise errors.SerializationException("The request body is not valid gzip.") from None
     if len(body) > BODY_LIMIT:
-        raise errors.RequestEntityTooLargeException("Request body is too large.")
+        raise errors.RequestEntityTooLargeException(f"Request body is larger than {BODY_LIMIT} bytes.")
+    if not unzip.eof:
+        raise errors.SerializationException("The request body is not valid gzip.")
     return body
 
 

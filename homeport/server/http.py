@@ -127,7 +127,10 @@ def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: 
 
 def _to_request(incoming: web.BaseRequest, body: bytes) -> Request:
     path, _, query = incoming.raw_path.partition("?")
-    return Request(incoming.method, path, query, _headers(incoming.headers), body)
+    headers = _headers(incoming.headers)
+    # Behind a proxy that ends TLS, the caller's own word for us begins with https.
+    scheme = "https" if headers.get("x-forwarded-proto") == "https" else "http"
+    return Request(incoming.method, path, query, headers, body, scheme)
 
 
 def _headers(incoming: CIMultiDictProxy[str]) -> dict[str, str]:
