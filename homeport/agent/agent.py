@@ -23,7 +23,7 @@ from homeport.agent.image_book import ImageBook
 from homeport.agent.images import Images
 from homeport.agent.inbox import CredentialStore, Inbox
 from homeport.agent.ports import PortAllocator, dynamic_range, is_port_free
-from homeport.agent.registration import register
+from homeport.agent.registration import RegistrationRefused, register
 from homeport.agent.reporter import Reporter
 from homeport.agent.session import Instance, InstanceInactive, PollEndpoints, Session
 from homeport.agent.state import AgentState, Identity
@@ -59,6 +59,7 @@ class Agent:
     `serve` runs the task endpoints (None in simulation); `log_config` rewrites Docker's LogConfig; `port_probe`
     asks whether a host port is free; `publishes_metrics` switches telemetry. Parts that others look at: `tasks` (a TaskBook),
     `credentials`, `engine`, `backend`, `instance` (None until registered), `identity`.
+    Raises RegistrationRefused where the saved state belongs to another cluster.
     """
 
     def __init__(
@@ -94,7 +95,12 @@ class Agent:
         self._announces = announces
         self._image_book = image_book
         identity, self._saved_tasks = state.load()
-        if identity is None or identity.cluster != config.cluster:
+        if identity is not None and identity.cluster != config.cluster:
+            raise RegistrationRefused(
+                f"the data directory belongs to an agent of cluster {identity.cluster}, not {config.cluster}",
+                is_terminal=True,
+            )
+        if identity is None:
             identity = Identity(cluster=config.cluster, endpoint_seed=ids.uuid())
             state.save_identity(identity)
         self.identity = identity

@@ -114,8 +114,7 @@ class Hands:
         )
 
     def _task_failed(self, reason: str) -> Change:
-        now = self._clock.now()
-        return lambda task: lifecycle.stopping(replace(task, reason=task.reason or reason[:1024]), now)
+        return lambda task: lifecycle.stopping(replace(task, reason=task.reason or reason[:1024]))
 
     async def _pull(self, container: ContainerRecord) -> Change:
         try:
@@ -193,10 +192,9 @@ class Hands:
             await self._engine.start(container.docker_id or container.docker_name)
         except TimedOut:
             # It may still start behind our back: the task is stopped through the engine, not just called stopped.
-            now = self._clock.now()
             reason = "DockerTimeoutError: Could not transition to started; timed out after waiting 3m0s"
             return lambda task: lifecycle.stopping(
-                lifecycle.with_container(task, replace(_get(task, name), reason=reason)), now
+                lifecycle.with_container(task, replace(_get(task, name), reason=reason))
             )
         except NotFound:
             return self.missed(name)

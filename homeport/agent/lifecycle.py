@@ -77,7 +77,8 @@ def settle(task: TaskRecord, now: float) -> TaskRecord:
 
 def _conclude(task: TaskRecord, now: float) -> TaskRecord:
     if task.desired is not _STOPPED:
-        task = _stop_if_essential_stopped(_give_up_unresolvable(task, now), now)
+        task = _give_up_unresolvable(task, now)
+    task = _note_essential_exit(task, now)
     if task.desired is _STOPPED:
         task = replace(task, containers=tuple(_stop_unstarted(container) for container in task.containers))
     known = max(task.known, min((container.known for container in task.containers), default=_STOPPED))
@@ -102,13 +103,14 @@ def _give_up_unresolvable(task: TaskRecord, now: float) -> TaskRecord:
             task = with_container(
                 task, replace(container, known=_STOPPED, exit_code=UNSTARTED_EXIT_CODE, reason=reason)
             )
-            task = replace(stopping(task, now), reason=task.reason or reason)
+            task = replace(stopping(task), reason=task.reason or reason)
     return task
 
 
-def _stop_if_essential_stopped(task: TaskRecord, now: float) -> TaskRecord:
+def _note_essential_exit(task: TaskRecord, now: float) -> TaskRecord:
+    """The first essential container to stop ends the task's execution, whatever made it stop."""
     if any(container.known is _STOPPED and container.spec.essential for container in task.containers):
-        return stopping(task, now)
+        return replace(stopping(task), execution_stopped_at=task.execution_stopped_at or now)
     return task
 
 
@@ -120,11 +122,9 @@ def _stop_unstarted(container: ContainerRecord) -> ContainerRecord:
     return container
 
 
-def stopping(task: TaskRecord, now: float) -> TaskRecord:
-    """The task with its desired status STOPPED; `execution_stopped_at` is when its execution came to its end."""
-    if task.desired is _STOPPED:
-        return task
-    return replace(task, desired=_STOPPED, execution_stopped_at=task.execution_stopped_at or now)
+def stopping(task: TaskRecord) -> TaskRecord:
+    """The task with its desired status STOPPED."""
+    return replace(task, desired=_STOPPED)
 
 
 def with_container(task: TaskRecord, container: ContainerRecord) -> TaskRecord:

@@ -32,24 +32,24 @@ async def run_agent(config: AgentConfig) -> int:
     endpoints = Endpoints(config, clock, ids, backend, credentials)
     ids, credentials = system_ids(), Credentials()
     endpoints = Endpoints(config, clock, ids, backend, credentials)
-    agent = Agent(
-        config,
-        clock,
-        ids,
-        engine,
-        backend,
-        state=state,
-        credentials=credentials,
-        serve=endpoints.serve,
-        log_config=endpoints.log_config,
-        image_book=FileImageBook(config.data_dir / "images.json"),
-    )
     running = asyncio.current_task()
     assert running is not None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
     try:
+        agent = Agent(
+            config,
+            clock,
+            ids,
+            engine,
+            backend,
+            state=state,
+            credentials=credentials,
+            serve=endpoints.serve,
+            log_config=endpoints.log_config,
+            image_book=FileImageBook(config.data_dir / "images.json"),
+        )
         await agent.run()
     except asyncio.CancelledError:
         log.info("stopped")

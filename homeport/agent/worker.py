@@ -52,7 +52,7 @@ class TaskWorker:
 
     def stop(self) -> None:
         """The control plane wants the task stopped."""
-        self.fold(lambda task: lifecycle.stopping(task, self._clock.now()))
+        self.fold(lifecycle.stopping)
 
     def look_at(self, name: str) -> None:
         """Something happened to a container: ask the engine as soon as the container is idle."""
@@ -134,7 +134,7 @@ class TaskWorker:
             log.warning("action_failed", task=self.record.arn, what=_describe(key, action), error=str(error))
         except Exception as error:
             log.exception("action_crashed", task=self.record.arn, what=_describe(key, action))
-            change = _crashed(key, error, self._clock.now())
+            change = _crashed(key, error)
         finally:
             self._busy.pop(key, None)
         if self._closed:
@@ -228,7 +228,7 @@ def _applied_created(task: TaskRecord, name: str) -> TaskRecord:
     return lifecycle.with_container(task, replace(_container(task, name), applied=ContainerStatus.CREATED))
 
 
-def _crashed(key: str, error: Exception, now: float) -> Change:
+def _crashed(key: str, error: Exception) -> Change:
     """A fault of ours in an action stops the task, with the fault as its reason, instead of hanging it."""
     reason = f"DockerStateError: {type(error).__name__}: {error}"[:1024]
 
@@ -236,6 +236,6 @@ def _crashed(key: str, error: Exception, now: float) -> Change:
         container = task.container(key)
         if container is not None and container.reason is None:
             task = lifecycle.with_container(task, replace(container, reason=reason))
-        return lifecycle.stopping(replace(task, reason=task.reason or reason), now)
+        return lifecycle.stopping(replace(task, reason=task.reason or reason))
 
     return change

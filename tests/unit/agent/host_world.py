@@ -13,6 +13,7 @@ from homeport.agent.state import MemoryState
 from homeport.base.config import AgentConfig
 from homeport.base.ids import Ids
 from homeport.drivers.engine.fake import Behaviour, FakeEngine
+from homeport.drivers.engine.fake_parts import FakeContainer
 from homeport.shapes import acs
 from tests.sim.loop import VirtualClock, run_virtually
 from tests.unit.agent.scripted import ScriptedBackend
@@ -31,13 +32,27 @@ class KeptCredentials:
         self.kept = {key: value for key, value in self.kept.items() if key[0] != task_arn}
 
 
+class CountingEngine(FakeEngine):
+    """Remembers every start that took effect, by container name."""
+
+    def __init__(self, clock: VirtualClock, rng: random.Random) -> None:
+        super().__init__(clock, rng)
+        self.started: list[str] = []
+
+    def _run(self, container: FakeContainer) -> None:
+        was_running = container.status == "running"
+        super()._run(container)
+        if not was_running:
+            self.started.append(container.name)
+
+
 class HostWorld:
     """The engine, the state and the control plane outlive the agent."""
 
     def __init__(self, clock: VirtualClock, seed: int, **config: Any) -> None:
         self.clock = clock
         self.backend = ScriptedBackend()
-        self.engine = FakeEngine(clock, random.Random(seed))
+        self.engine = CountingEngine(clock, random.Random(seed))
         self.state = MemoryState()
         self.credentials = KeptCredentials()
         self.seed = seed

@@ -1,6 +1,12 @@
 """An agent against a fake engine and a scripted control plane, in virtual time."""
 
+import random
+
+import pytest
+from msgspec.structs import replace
+
 from homeport.agent.backend import Refused
+from homeport.agent.registration import RegistrationRefused
 from homeport.drivers.engine.fake import Faults
 from homeport.shapes import acs
 from tests.unit.agent.host_world import HostWorld, in_world
@@ -356,3 +362,59 @@ def test_unknown_task_to_be_stopped_is_reported_stopped() -> None:
             await world.reported(task_arn(9), "STOPPED", 5)
 
     in_world(body)
+
+
+def test_data_directory_of_another_cluster_is_refused() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+        world.config = replace(world.config, cluster="other")
+        with pytest.raises(RegistrationRefused, match="cluster default") as caught:
+            async with world.running():
+                pass
+        assert caught.value.is_terminal
+
+    in_world(body)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_agent_dies_at_any_moment_and_nothing_is_lost_or_started_twice(seed) -> None:
+    """Lives of random length, while tasks come, run, exit and are stopped, the engine fails and the link breaks."""
+
+    async def body(world: HostWorld) -> None:
+        rng = random.Random(seed)
+        world.behave("job:latest", exit_after=3, exit_code=0)
+        world.behave("main:latest")
+        sent = 0
+        for _ in range(8):
+            async with world.running():
+                world.engine.faults = Faults(
+                    error=0.1, lie=0.1, slow=0.05, slow_by=1.0, duplicate_event=0.2, reorder_event=0.2
+                )
+                await world.connected()
+                for _ in range(rng.randrange(3)):
+                    sent += 1
+                    image = rng.choice(("job:latest", "main:latest"))
+                    world.backend.payload(
+                        a_task(sent, a_container("main", image=image), a_container("side", image="main:latest"))
+                    )
+                await world.clock.sleep(rng.random() * 3)
+                if sent and rng.random() < 0.3:
+                    world.backend.payload(a_stop(rng.randrange(sent) + 1))
+                await world.clock.sleep(rng.random())
+        world.engine.faults = Faults()
+        async with world.running():
+            await world.connected()
+            for number in range(1, sent + 1):
+                task = world.agent.tasks.by_arn(task_arn(number))
+                assert task is not None or not world.backend.statuses(task_arn(number))
+            await world.clock.sleep(200)
+            for task in world.agent.tasks.all():
+                assert task.known.name in ("RUNNING", "STOPPED")
+                assert (task.sent, task.desired == 6) == (task.known, task.known == 6)
+            running = {c.name for c in world.engine.containers.values() if c.status == "running"}
+            wanted = {c.docker_name for t in world.agent.tasks.all() for c in t.containers if c.known.name == "RUNNING"}
+            assert running == wanted
+            assert len(world.engine.started) == len(set(world.engine.started))
+
+    in_world(body, seed=seed)

@@ -79,14 +79,14 @@ def test_next_action_when_task_shall_run_is_the_one_step_up(known, action) -> No
     ("known", "action"), [(NONE, None), (PULLED, None), (CREATED, None), (RUNNING, Stop("main", 7))]
 )
 def test_next_action_when_task_shall_stop_stops_only_what_may_run(known, action) -> None:
-    task = settle(stopping(at(a_record(a_container(stop_timeout=7)), "main", known), NOW), NOW)
+    task = settle(stopping(at(a_record(a_container(stop_timeout=7)), "main", known)), NOW)
     assert next_actions(task, NOW) == ((action,) if action else ())
     assert (task.known is STOPPED) == (action is None)
 
 
 def test_start_that_was_asked_for_is_stopped_through_the_engine() -> None:
     task = at(a_record(), "main", CREATED, applied=RUNNING)
-    assert next_actions(settle(stopping(task, NOW), NOW), NOW) == (Stop("main", None),)
+    assert next_actions(settle(stopping(task), NOW), NOW) == (Stop("main", None),)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_links_and_volumes_from_order_creation() -> None:
 def test_dependents_stop_before_what_they_depend_on() -> None:
     needs = (acs.ContainerDependency(container_name="db", condition="START"),)
     task = a_record(a_container("db"), a_container("web", depends_on=needs))
-    task = settle(stopping(at(at(task, "db", RUNNING), "web", RUNNING), NOW), NOW)
+    task = settle(stopping(at(at(task, "db", RUNNING), "web", RUNNING)), NOW)
     assert next_actions(task, NOW) == (Stop("web", None),)
     assert next_actions(at(task, "web", STOPPED), NOW) == (Stop("db", None),)
 
@@ -168,7 +168,9 @@ def test_essential_exit_stops_the_rest_and_other_exits_do_not() -> None:
     task = at(at(task, "main", RUNNING), "side", RUNNING)
     assert settle(at(task, "side", STOPPED), NOW).desired is RUNNING
     assert settle(at(task, "side", STOPPED), NOW).known is RUNNING
-    assert next_actions(settle(at(task, "main", STOPPED), NOW), NOW) == (Stop("side", None),)
+    ended = settle(at(task, "main", STOPPED), NOW)
+    assert next_actions(ended, NOW + 9) == (Stop("side", None),)
+    assert settle(at(ended, "side", STOPPED), NOW + 9).execution_stopped_at == NOW
 
 
 def test_circle_is_stopped_at_once_with_the_reason() -> None:
@@ -205,7 +207,7 @@ def test_restart_policy_needs_a_full_period_and_a_code_not_ignored(policy, code,
     assert should_restart(task, task.container("main"), code, NOW + ran_for) is restarts
     after = with_container(task, exited(task, task.container("main"), a_state("exited", exit_code=code), NOW + ran_for))
     assert next_actions(settle(after, NOW), NOW) == ((Start("main"),) if restarts else ())
-    assert should_restart(stopping(task, NOW), task.container("main"), code, NOW + ran_for) is False
+    assert should_restart(stopping(task), task.container("main"), code, NOW + ran_for) is False
 
 
 def test_restart_counts_from_the_last_restart() -> None:
@@ -289,7 +291,7 @@ def test_statuses_only_rise_and_a_stopped_task_converges(data, task) -> None:
     for step in range(200):
         now += 1
         if step == 40:
-            task = stopping(task, now)
+            task = stopping(task)
         before, task = task, settle(task, now)
         assert risen(before, task)
         assert settle(task, now) == task
