@@ -82,16 +82,17 @@ def listening_socket(address: str, port: int) -> socket.socket:
 
 
 async def _serve_once(app: web.Application, listener: socket.socket, name: str) -> None:
-    """Until cancelled. Requests that take longer than the agent protocol allows end with their connection."""
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=75, handler_cancellation=True)
-    await runner.setup()
+    """Until cancelled; closes the listener. A request whose caller has gone is given up."""
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
     try:
-        await web.SockSite(runner, listener, shutdown_timeout=1).start()
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
         address, port = listener.getsockname()[:2]
         log.info("endpoint_listening", endpoint=name, address=address, port=port)
         await asyncio.get_running_loop().create_future()
     finally:
         await runner.cleanup()
+        listener.close()
 
 
 async def _with_address(address: str) -> None:
