@@ -27,6 +27,7 @@ class EchoSockets:
     def __init__(self) -> None:
         self.queries = []
         self.send_after_close = None
+        self.ended = threading.Event()
 
     def refuse(self, kind, query):
         return (400, b'{"InvalidInstanceException":"no"}') if "refuse" in query else None
@@ -42,6 +43,7 @@ class EchoSockets:
             await socket.send(b"late")
         except Transient as error:
             self.send_after_close = error
+        self.ended.set()
 
 
 @pytest.fixture
@@ -198,6 +200,7 @@ def test_socket_when_signed_then_frames_go_both_ways_until_closed(server):
     assert sockets.queries == [
         ("acs", {"clusterArn": "default", "dockerVersion": "DockerVersion: 20.10+x", "empty": ""})
     ]
+    assert sockets.ended.wait(10)
     assert isinstance(sockets.send_after_close, Transient)
 
 
