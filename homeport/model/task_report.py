@@ -116,7 +116,7 @@ def _container_after(known: Container, change: shapes.ContainerStateChange) -> C
     """One entry of a report. Of a container that has stopped, and in an entry of a lower status than is known, only
     what is missing is still taken.
     """
-    status = change.status if change.status in _RANK else known.last_status
+    status = change.status if change.status in _RANK else "PENDING"
     reported = {
         "runtime_id": (change.runtime_id or "")[:LONGEST_RUNTIME_ID] or None,
         "image_digest": (change.image_digest or "")[:LONGEST_DIGEST] or None,
@@ -124,7 +124,7 @@ def _container_after(known: Container, change: shapes.ContainerStateChange) -> C
         "reason": _reason(known, change),
         "network_bindings": change.network_bindings or None,
     }
-    is_stale = known.last_status == "STOPPED" or _RANK[status or ""] < _RANK[known.last_status]
+    is_stale = known.last_status == "STOPPED" or _RANK[status] < _RANK[known.last_status]
     changes = {
         name: value
         for name, value in reported.items()
