@@ -22,6 +22,7 @@ from homeport.drivers.engine import ContainerState, Engine, PortBinding, TimedOu
 
 Change = Callable[[TaskRecord], TaskRecord]
 LogConfig = Callable[[TaskRecord, ContainerRecord, Mapping[str, Any]], Mapping[str, Any]]
+PORT_TRIES = 3
 _ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - as ECS reports it
 
 
@@ -61,7 +62,7 @@ class Hands:
             case lifecycle.Create(container=name):
                 return await self._create(task, _get(task, name))
             case lifecycle.Start(container=name):
-                return await self._start(_get(task, name))
+                return await self._start(task, _get(task, name))
             case lifecycle.Stop(container=name, timeout=timeout):
                 return await self._stop(_get(task, name), timeout)
 
@@ -186,7 +187,7 @@ class Hands:
                 )
         return self._ports.allocate(port_owner(task.arn, container.name), mappings) if mappings else ()
 
-    async def _start(self, container: ContainerRecord) -> Change:
+    async def _start(self, task: TaskRecord, container: ContainerRecord, tries: int = PORT_TRIES) -> Change:
         name = container.name
         try:
             await self._engine.start(container.docker_id or container.docker_name)
@@ -199,6 +200,8 @@ class Hands:
         except NotFound:
             return self.missed(name)
         except Permanent as error:
+            if tries > 1 and _is_port_taken(error) and _has_dynamic_ports(container):
+                return await self._start_elsewhere(task, container, tries - 1)
             reason = f"CannotStartContainerError: {_engine_text(error)}"
             return _fail(name, reason, await self._exit_code_of_failed_start(container))
         started_at = self._clock.now()
@@ -219,6 +222,18 @@ class Hands:
             )
 
         return change
+
+    async def _start_elsewhere(self, task: TaskRecord, container: ContainerRecord, tries: int) -> Change:
+        """Somebody took the host port between our choice and the start: choose others, make the container again."""
+        await self._engine.remove(container.docker_id or container.docker_name)
+        self._ports.release(port_owner(task.arn, container.name))
+        created = await self._create(task, container)
+        remade = created(task)
+        fresh = _get(remade, container.name)
+        if fresh.known is ContainerStatus.STOPPED:
+            return created
+        started = await self._start(remade, fresh, tries)
+        return lambda current: started(created(current))
 
     async def _exit_code_of_failed_start(self, container: ContainerRecord) -> int | None:
         """The engine's own code for a start that failed, such as 127 for a command that does not exist."""
@@ -267,6 +282,14 @@ def _get(task: TaskRecord, name: str) -> ContainerRecord:
 
 def _fail(name: str, reason: str, exit_code: int | None = None) -> Change:
     return lambda task: lifecycle.with_container(task, lifecycle.failed(_get(task, name), reason, exit_code))
+
+
+def _is_port_taken(error: Exception) -> bool:
+    return "port is already allocated" in str(error) or "address already in use" in str(error)
+
+
+def _has_dynamic_ports(container: ContainerRecord) -> bool:
+    return any(not mapping.host_port for mapping in container.spec.port_mappings)
 
 
 def _engine_text(error: Exception) -> str:

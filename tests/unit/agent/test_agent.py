@@ -418,3 +418,142 @@ def test_agent_dies_at_any_moment_and_nothing_is_lost_or_started_twice(seed) -> 
             assert len(world.engine.started) == len(set(world.engine.started))
 
     in_world(body, seed=seed)
+
+
+def test_taken_dynamic_port_is_replaced_and_a_taken_fixed_one_is_a_reason() -> None:
+    async def body(world: HostWorld) -> None:
+        await world.engine.pull("other:latest", None)
+        taken = {"Image": "other:latest", "HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "32768"}]}}}
+        await world.engine.start(await world.engine.create("other", taken))
+        async with world.running():
+            await world.connected()
+            dynamic, fixed = (
+                acs.PortMapping(container_port=80, host_port=0),
+                acs.PortMapping(container_port=80, host_port=32768),
+            )
+            world.backend.payload(a_task(1, a_container(port_mappings=(dynamic,))))
+            await world.reported(ARN, "RUNNING")
+            (binding,) = world.backend.container(ARN, "main").network_bindings
+            assert binding.host_port == 32769
+            assert world.container(ARN).docker_id in world.engine.containers
+            world.backend.payload(a_task(2, a_container(port_mappings=(fixed,))))
+            await world.reported(task_arn(2), "STOPPED")
+            assert "port is already allocated" in world.backend.container(task_arn(2), "main").reason
+
+    in_world(body, dynamic_port_range=(32768, 32800))
+
+
+def test_restart_policy_starts_the_same_container_again_without_a_report() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", exit_after=61, exit_code=1)
+        policy = acs.RestartPolicy(enabled=True, restart_attempt_period=60)
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1, a_container(restart_policy=policy)))
+            await world.reported(ARN, "RUNNING")
+            await world.clock.sleep(200)
+            container = world.container(ARN)
+            assert (container.restart_count, container.known.name) == (3, "RUNNING")
+            assert world.engine.started == [container.docker_name] * 4
+            assert world.backend.statuses(ARN).count("RUNNING") == 1
+            world.behave("main:latest", exit_after=5, exit_code=1)
+            await world.reported(ARN, "STOPPED", 100)
+            assert world.backend.container(ARN, "main").exit_code == 1
+
+    in_world(body)
+
+
+def test_stop_during_a_long_pull_ends_the_task_at_once() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", pull_takes=500)
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.clock.sleep(5)
+            world.backend.payload(a_stop(1))
+            await world.reported(ARN, "STOPPED", 5)
+            await world.clock.sleep(600)
+            assert world.engine.started == []
+
+    in_world(body)
+
+
+def test_credentials_are_acknowledged_and_go_with_the_task() -> None:
+    role = acs.RoleCredentials(
+        credentials_id="c1",
+        role_arn="r",
+        access_key_id="a",
+        secret_access_key="s",
+        session_token="t",
+        expiration="later",
+    )
+
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1, role_credentials=role))
+            await world.reported(ARN, "RUNNING")
+            fresh = replace(role, secret_access_key="new")
+            for arn in (ARN, task_arn(9)):
+                world.backend.send(
+                    acs.IAMRoleCredentialsMessage(
+                        message_id="m2", task_arn=arn, role_type="TaskApplication", role_credentials=fresh
+                    )
+                )
+            await world.clock.sleep(1)
+            acks = [
+                each for each in world.backend.socket.from_agent if isinstance(each, acs.IAMRoleCredentialsAckRequest)
+            ]
+            assert [(each.message_id, each.credentials_id) for each in acks] == [("payload-1", "c1"), ("m2", "c1")]
+            assert world.credentials.kept == {(ARN, "TaskApplication"): fresh}
+            world.backend.payload(a_stop(1))
+            await world.reported(ARN, "STOPPED")
+            assert world.credentials.kept == {}
+
+    in_world(body)
+
+
+def test_stale_manifest_and_malformed_frames_are_ignored() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.reported(ARN, "RUNNING")
+            for frame in (b"{", b'{"type":"PayloadMessage","message":{}}', b'{"type":"Nonsense"}', b"[]"):
+                world.backend.socket.to_agent.put_nowait(frame)
+            world.backend.send(
+                acs.TaskManifestMessage(
+                    message_id="old", cluster_arn="c", container_instance_arn="i", generated_at=0, timeline=1, tasks=()
+                )
+            )
+            world.backend.manifest(ARN)
+            await world.clock.sleep(1)
+            answers = world.backend.socket.from_agent
+            assert [each.message_id for each in answers if isinstance(each, acs.AckRequest)] == [
+                "payload-1",
+                "manifest-2",
+            ]
+            assert not [each for each in answers if isinstance(each, acs.TaskStopVerificationMessage)]
+
+    in_world(body)
+
+
+def test_update_is_declined() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.backend.send(
+                acs.PerformUpdateMessage(
+                    message_id="u",
+                    cluster_arn="c",
+                    container_instance_arn="i",
+                    update_info=acs.UpdateInfo(location="l", signature="s"),
+                )
+            )
+            await world.clock.sleep(1)
+            (answer,) = world.backend.socket.from_agent
+            assert answer == acs.NackRequest(
+                cluster="c", container_instance="i", message_id="u", reason="Updates are disabled"
+            )
+
+    in_world(body)
