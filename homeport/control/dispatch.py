@@ -71,7 +71,10 @@ class Dispatch(Reconciler):
         conversation = self._conversation(key)
         if conversation is None:
             return FORGET
-        tasks = [task for task in tx.tasks.by(live_on=key) if not self._fail_if_unsendable(tx, task, now)]
+        said = conversation.tasks
+        tasks = [
+            task for task in tx.tasks.by(live_on=key) if task.arn in said or not self._fail_if_unsendable(tx, task, now)
+        ]
         conversation.forget_all_but({task.arn for task in tasks})
         with_roles = frozenset(task.arn for task in tasks if has_role(task))
         todo = plan(tasks, conversation, with_roles, now)
