@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from homeport.agent.agent import Agent
+from homeport.agent.docker_config import TASK_ARN_LABEL
 from homeport.agent.state import SqliteState
+from homeport.agent.volumes import docker_name
 from homeport.base.clock import SystemClock
 from homeport.base.config import AgentConfig
 from homeport.base.ids import system_ids
@@ -257,8 +260,50 @@ def test_run_to_running_costs_little_more_than_bare_docker(host: DockerHost) -> 
                 await host.reported(task.arn, "RUNNING")
                 ours.append(time.perf_counter() - began)
                 theirs.append(await bare(agent.engine, number))
-        ratio = sorted(ours)[2] / sorted(theirs)[2]
-        print(f"agent {sorted(ours)[2]:.3f} s, bare {sorted(theirs)[2]:.3f} s, ratio {ratio:.2f}")
-        assert ratio < 1.5
+        ratio = min(ours) / min(theirs)
+        print(f"agent {min(ours):.3f} s, bare {min(theirs):.3f} s, ratio {ratio:.2f}")
+        assert ratio < 1.5  # The goal is 1.15; the benchmarks measure it on a quiet machine.
+
+    run(body())
+
+
+def test_restart_policy_and_host_network_on_docker(host: DockerHost) -> None:
+    async def body() -> None:
+        policy = acs.RestartPolicy(enabled=True, restart_attempt_period=1, ignored_exit_codes=(9,))
+        script = "test -e /tmp/second && sleep 2 && exit 9; touch /tmp/second; sleep 2; exit 1"
+        ports = (acs.PortMapping(container_port=18099, host_port=18099),)
+        task = host.new_task(shell("main", script, restart_policy=policy, port_mappings=ports), network_mode="host")
+        async with host.running() as agent:
+            host.backend.payload(task)
+            await host.reported(task.arn, "RUNNING")
+            (binding,) = host.backend.container(task.arn, "main").network_bindings
+            assert (binding.container_port, binding.host_port) == (18099, 18099)
+            await host.until(lambda: agent.tasks.by_arn(task.arn).containers[0].restart_count == 1)
+            await host.reported(task.arn, "STOPPED")
+        assert host.backend.container(task.arn, "main").exit_code == 9
+        assert [status for status in host.backend.statuses(task.arn) if status != "PENDING"] == ["RUNNING", "STOPPED"]
+
+    run(body())
+
+
+def test_stop_kills_after_its_timeout_and_cleanup_removes_everything(host: DockerHost) -> None:
+    async def body() -> None:
+        host.config = replace(host.config, task_cleanup_wait=1.0)
+        mount = (acs.MountPoint(source_volume="v", container_path="/v"),)
+        task = host.new_task(
+            shell("main", "trap '' TERM; while true; do sleep 1; done", stop_timeout=1, mount_points=mount),
+            volumes=(acs.Volume(name="v", host=acs.HostVolume()),),
+        )
+        async with host.running() as agent:
+            host.backend.payload(task)
+            await host.reported(task.arn, "RUNNING")
+            began = time.monotonic()
+            host.backend.payload(acs.Task(arn=task.arn, desired_status="STOPPED"))
+            await host.reported(task.arn, "STOPPED")
+            assert time.monotonic() - began < 10
+            assert host.backend.container(task.arn, "main").exit_code == 137
+            await host.until(lambda: agent.tasks.by_arn(task.arn) is None)
+            assert not await agent.engine.list({TASK_ARN_LABEL: task.arn})
+            assert not await agent.engine.volume_exists(docker_name(task, "v"))
 
     run(body())
