@@ -25,6 +25,7 @@ from homeport.agent.task_server import task_app
 from homeport.base.clock import Clock
 from homeport.base.config import AgentConfig
 from homeport.base.ids import Ids
+from homeport.base.listening import LOG_INTAKE
 from homeport.drivers.engine import Engine
 
 
@@ -74,7 +75,7 @@ class Endpoints:
         forwarder.wake()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(serve_app(intake.app(), "log intake", "127.0.0.1", config.log_intake_port, clock))
+                group.create_task(serve_app(intake.app(), LOG_INTAKE, "127.0.0.1", config.log_intake_port, clock))
                 group.create_task(forwarder.run())
                 group.create_task(intake.keep_synced())
                 group.create_task(

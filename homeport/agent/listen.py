@@ -15,6 +15,7 @@ import socket
 from aiohttp import web
 
 from homeport.base.clock import Clock
+from homeport.base.listening import inherited_socket, listening_socket
 from homeport.base.log import get_logger
 
 log = get_logger("endpoints")
@@ -26,10 +27,10 @@ _REQUEST_SECONDS = 5.0
 
 
 async def serve_app(app: web.Application, name: str, address: str, port: int, clock: Clock) -> None:
-    """Listen for ever. Where the port is taken, say so and try again."""
+    """Listen for ever, on the socket handed down under this name if there is one. A taken port is tried again."""
     while True:
         try:
-            await _serve_once(app, listening_socket(address, port), name)
+            await _serve_once(app, inherited_socket(name, port) or listening_socket(address, port), name)
         except OSError as error:
             log.warning("port_unavailable", endpoint=name, address=address, port=port, error=str(error))
             await clock.sleep(_RETRY_SECONDS)
@@ -65,20 +66,6 @@ async def serve_task_endpoint(app: web.Application, address: str, port: int, clo
             if redirected:
                 group.create_task(_keep_redirected(address, clock))
             group.create_task(_serve_once(app, listener, "task"))
-
-
-def listening_socket(address: str, port: int) -> socket.socket:
-    """A bound TCP socket; raises OSError."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, port))
-        listener.listen(128)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 async def _serve_once(app: web.Application, listener: socket.socket, name: str) -> None:

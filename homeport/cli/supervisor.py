@@ -7,6 +7,7 @@ containers go on. Where the children are now stands in `supervisor.json`; their 
 import asyncio
 import os
 import signal
+import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ import click
 
 from homeport.base.backoff import backoff_seconds
 from homeport.base.clock import Clock, SystemClock
+from homeport.base.config import AgentConfig
+from homeport.base.listening import LOG_INTAKE, VARIABLE, listening_socket
 from homeport.base.local import read_state, root_credentials, write_state
 from homeport.base.log import configure_logging, get_logger
 from homeport.base.supervise import Supervisor
@@ -30,6 +33,7 @@ class Keeper:
         self._clock = clock
         self._show_logs = show_logs
         self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._log_intake: socket.socket | None = None
         self._stopping = False
 
     async def keep(self, name: str, command: list[str]) -> None:
@@ -42,6 +46,8 @@ class Keeper:
             self._running.pop(name, None)
             if self._stopping or code == 5:
                 log.warning("child_ended", child=name, code=code)
+                if name == "agent" and self._log_intake is not None:
+                    self._log_intake.close()  # nobody will answer: containers must not wait for it
                 return
             attempt = 0 if self._clock.monotonic() - started > 10 else attempt + 1
             log.warning("child_restarts", child=name, code=code, attempt=attempt)
@@ -55,13 +61,20 @@ class Keeper:
             assert key is not None
             environment |= {"AWS_ACCESS_KEY_ID": key.access_key_id, "AWS_SECRET_ACCESS_KEY": key.secret_access_key}
             environment.pop("AWS_SESSION_TOKEN", None)
+        handed_down = self._listeners(command) if name == "agent" else {}
+        environment[VARIABLE] = ",".join(f"{socket_name}={number}" for socket_name, number in handed_down.items())
         output = None
         if not self._show_logs:
             (self._data_dir / "logs").mkdir(exist_ok=True)
             output = os.open(self._data_dir / "logs" / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, env=environment, stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL
+                *command,
+                env=environment,
+                stdout=output,
+                stderr=output,
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=tuple(handed_down.values()),
             )
         finally:
             if output is not None:
@@ -69,6 +82,16 @@ class Keeper:
         self._running[name] = process
         self._publish()
         return process
+
+    def _listeners(self, command: list[str]) -> dict[str, int]:
+        """Sockets that stay open while the agent is away: dockerd's log events wait there instead of being lost."""
+        if self._log_intake is None:
+            try:
+                self._log_intake = listening_socket("127.0.0.1", _log_intake_port(command))
+            except OSError as error:
+                log.warning("log_intake_unavailable", error=str(error))
+                return {}
+        return {LOG_INTAKE: self._log_intake.fileno()}
 
     async def _wait_for_root_key(self) -> None:
         while root_credentials(self._data_dir) is None:
@@ -93,6 +116,15 @@ class Keeper:
                     await process.wait()
             except TimeoutError:
                 process.kill()
+
+
+def _log_intake_port(command: list[str]) -> int:
+    """The port among the agent's options, or the usual one."""
+    option = "--log-intake-port="
+    ports = [part.removeprefix(option) for part in command if part.startswith(option)]
+    if ports and ports[-1].isdecimal():
+        return int(ports[-1])
+    return AgentConfig(data_dir=Path(), endpoint="").log_intake_port
 
 
 async def supervise(data_dir: Path, commands: dict[str, list[str]], *, show_logs: bool) -> None:
