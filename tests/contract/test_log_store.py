@@ -147,3 +147,17 @@ def test_file_when_opened_again_still_has_everything(tmp_path):
     again.put("/app", "s", [(1, "two")], 2)
     assert [(event.id, event.message) for event in everything(again)] == [(1, "one"), (2, "two")]
     again.close()
+
+
+def test_file_when_events_expired_is_smaller(tmp_path):
+    path = tmp_path / "logs.sqlite"
+    store = SqliteLogStore(path)
+    with_streams(store, "s", retention=1)
+    for _ in range(5):
+        store.put("/app", "s", [(time, "x" * 500) for time in range(2000)], 1)
+    store.close()
+    before = path.stat().st_size
+    store = SqliteLogStore(path)
+    assert store.expire(2 * DAY) == 10_000
+    store.close()
+    assert path.stat().st_size < before / 10

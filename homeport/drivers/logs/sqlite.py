@@ -25,6 +25,7 @@ EVENT_OVERHEAD_BYTES = 26
 
 _DAY_MS = 86_400_000
 _PURGED_AT_ONCE = 5_000
+_PAGES_AT_ONCE = 1_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS groups (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, created INTEGER, retention INTEGER, class TEXT, tags TEXT);
@@ -210,9 +211,19 @@ class SqliteLogStore:
             with self._writing(durably=False) as connection:
                 connection.execute("DELETE FROM unlinked WHERE stream_id = ?", (stream_id,))
         if gone:
-            with self._lock:
-                self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+            self._give_back_space()
         return gone
+
+    def _give_back_space(self) -> None:
+        """Return free pages to the file system, a few at a time."""
+        before = -1
+        while True:
+            with self._lock:
+                (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+                if free in (0, before):
+                    return
+                before = free
+                self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
 
     @staticmethod
     def _repeat(step: Any, key: int, before_ms: int) -> int:
