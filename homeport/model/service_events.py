@@ -1,0 +1,104 @@
+"""What a service says: the sentences of ECS's service events, and how many are kept.
+
+Source: Developer Guide, "Amazon ECS service event messages", and events as they are seen in the wild.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from homeport.model.service import Service, ServiceEvent
+
+MOST_EVENTS = 100
+_TROUBLESHOOTING = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
+_NO_PLACE = "was unable to place a task because no container instance met all of its requirements."
+
+
+def announce(tx: Any, service: Service, message: str) -> None:
+    """Add one event, dated now; only the 100 newest of a service are kept. `message` goes on after `(service NAME) `.
+
+    `tx` is a transaction (named by what it has, for the store lies above this layer).
+    """
+    number = tx.ids.uuid()
+    key = f"{service.arn} {int(tx.now * 1e6):020d} {number}"
+    text = f"(service {service.name}) {message}"
+    tx.service_events.put(ServiceEvent(key=key, id=number, service_arn=service.arn, created_at=tx.now, message=text))
+    excess = tx.service_events.count(service_arn=service.arn) - MOST_EVENTS
+    for old in list(tx.service_events.keys_by(service_arn=service.arn))[: max(0, excess)]:
+        tx.service_events.delete(old)
+
+
+def steady() -> str:
+    return "has reached a steady state."
+
+
+def started(task_ids: Sequence[str]) -> str:
+    return f"has started {len(task_ids)} tasks: {_tasks(task_ids)}."
+
+
+def stopped(task_ids: Sequence[str]) -> str:
+    return f"has stopped {len(task_ids)} running tasks: {_tasks(task_ids)}."
+
+
+def completed(deployment_id: str) -> str:
+    return f"(deployment {deployment_id}) deployment completed."
+
+
+def failed(deployment_id: str, why: str = "tasks failed to start") -> str:
+    return f"(deployment {deployment_id}) deployment failed: {why}."
+
+
+def rolling_back(deployment_id: str) -> str:
+    return f"rolling back to deployment {deployment_id}."
+
+
+def not_starting() -> str:
+    return f"is unable to consistently start tasks successfully. {_TROUBLESHOOTING}"
+
+
+def blocked_by_configuration() -> str:
+    return (
+        "was unable to stop or start tasks during a deployment because of the service deployment configuration. "
+        "Update the minimumHealthyPercent or maximumPercent value and try again."
+    )
+
+
+def blocked_by_protection(task_set_id: str) -> str:
+    return (
+        f"was unable to reach steady state because task set ({task_set_id}) was unable to scale in. "
+        "Reason: The number of protected tasks are more than the desired count of tasks"
+    )
+
+
+def no_instances() -> str:
+    return f"{_NO_PLACE} Reason: No Container Instances were found in your cluster. {_TROUBLESHOOTING}"
+
+
+def not_placed(instance_id: str, reason: str) -> str:
+    """`reason` is that of the placement failure of the closest matching instance."""
+    closest = f"The closest matching (container-instance {instance_id}) {_OBSTACLES.get(reason) or _other(reason)}"
+    return f"{_NO_PLACE} {closest} {_TROUBLESHOOTING}"
+
+
+def no_definition(task_definition_arn: str) -> str:
+    return f"was unable to place a task. Reason: The task definition {task_definition_arn} does not exist any more."
+
+
+def unhealthy_target(task_id: str, target_id: str, target_group_arn: str, why: str) -> str:
+    return f"(task {task_id}) (instance {target_id}) is unhealthy in (target-group {target_group_arn}) due to ({why})"
+
+
+_OBSTACLES = {
+    "RESOURCE:CPU": "has insufficient CPU units available.",
+    "RESOURCE:MEMORY": "has insufficient memory available.",
+    "RESOURCE:GPU": "has insufficient GPUs available.",
+    "RESOURCE:PORTS": "is already using a port required by your task.",
+    "ATTRIBUTE": "is missing an attribute required by your task.",
+}
+
+
+def _other(reason: str) -> str:
+    return f'encountered error "{reason}".'
+
+
+def _tasks(task_ids: Sequence[str]) -> str:
+    return " ".join(f"(task {each})" for each in task_ids)
