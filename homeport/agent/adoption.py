@@ -16,14 +16,16 @@ from homeport.agent.record import ContainerRecord, ContainerStatus, TaskRecord
 from homeport.agent.tasks import Tasks
 from homeport.base.arn import parse_arn
 from homeport.base.clock import Clock
-from homeport.base.errors import Transient
+from homeport.base.errors import Permanent, Transient
 from homeport.base.ids import derived_uuid
 from homeport.base.log import get_logger
+from homeport.base.supervise import Supervisor
 from homeport.drivers.engine import ContainerState, Engine, EngineEvent
 from homeport.shapes import acs
 
 log = get_logger("adoption")
 RELIST_SECONDS = 300.0
+STRAY_STOP_SECONDS = 30
 _TELLING = ("start", "die", "destroy", "health_status", "pause", "unpause")
 _RUNNING_STATES = {"running", "paused", "restarting"}
 
@@ -33,10 +35,11 @@ Seen = Mapping[tuple[str, str], ContainerState]
 class EngineWatch:
     """Keeps records true to the engine. `adopted` is set once the first listing has been folded."""
 
-    def __init__(self, engine: Engine, tasks: Tasks, clock: Clock) -> None:
+    def __init__(self, engine: Engine, tasks: Tasks, clock: Clock, supervisor: Supervisor) -> None:
         self._engine = engine
         self._tasks = tasks
         self._clock = clock
+        self._supervisor = supervisor
         self.adopted = asyncio.Event()
 
     async def watch(self) -> None:
@@ -64,7 +67,7 @@ class EngineWatch:
             self._tasks.adopt(seen)
         else:
             self._compare(seen)
-        await self._stop_strays(seen)
+        self._stop_strays(seen)
         return seen
 
     async def listing(self) -> Seen:
@@ -83,15 +86,22 @@ class EngineWatch:
                 if container.known is not ContainerStatus.STOPPED and _differs(container, state):
                     self._tasks.notice(task.arn, container.name)
 
-    async def _stop_strays(self, seen: Seen) -> None:
+    def _stop_strays(self, seen: Seen) -> None:
         """A container that runs although its record says it stopped (a start that took effect too late) is stopped."""
         for task in self._tasks.all():
             for container in task.containers:
                 state = seen.get((task.arn, container.name))
                 is_stray = container.known is ContainerStatus.STOPPED and state and state.status in _RUNNING_STATES
                 if is_stray and state is not None:
-                    log.warning("stray_stopped", task=task.arn, container=container.name)
-                    await self._engine.stop(state.id, container.spec.stop_timeout or 30)
+                    log.warning("stray_found", task=task.arn, container=container.name)
+                    self._supervisor.spawn(f"stop stray {state.name}", self._stop(state.id))
+
+    async def _stop(self, container_id: str) -> None:
+        """Without much ado: its exit code was reported long ago. If it fails the next listing finds it again."""
+        try:
+            await self._engine.stop(container_id, STRAY_STOP_SECONDS)
+        except (Transient, Permanent) as error:
+            log.warning("stray_not_stopped", container=container_id, error=str(error))
 
     def _notice(self, event: EngineEvent) -> None:
         task_arn, name = event.attributes.get(TASK_ARN_LABEL), event.attributes.get(CONTAINER_NAME_LABEL)

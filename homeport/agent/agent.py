@@ -85,6 +85,7 @@ class Agent:
         self.backend = backend
         self.credentials = credentials
         self.instance: Instance | None = None
+        self.session: Session | None = None
         self._ids = ids
         self._rng: random.Random = ids.rng()
         self._state = state
@@ -127,10 +128,10 @@ class Agent:
             await self.supervisor.close()
             self._state.flush()
 
+    @property
     def is_connected(self) -> bool:
+        """Whether the ACS link stands."""
         return self.session is not None and self.session.is_connected
-
-    session: Session | None = None
 
     async def _engine_info(self) -> EngineInfo:
         attempt = 0
@@ -171,7 +172,7 @@ class Agent:
             credentials=self.credentials,
         )
         self.tasks.restore(self._saved_tasks)
-        self.watch = EngineWatch(self.engine, self.tasks, clock)
+        self.watch = EngineWatch(self.engine, self.tasks, clock, self.supervisor)
         self._cleanup = Cleanup(tasks=self.tasks, engine=self.engine, cgroups=self.cgroups, clock=clock, config=config)
 
     # ---- belonging to a cluster

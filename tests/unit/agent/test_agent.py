@@ -557,3 +557,34 @@ def test_update_is_declined() -> None:
             )
 
     in_world(body)
+
+
+def test_start_that_takes_effect_after_it_was_given_up_is_stopped() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", exit_after=1)
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.reported(ARN, "STOPPED")
+            world.behave("main:latest")
+            await world.engine.start(world.container(ARN).docker_id)
+            await world.clock.sleep(310)
+            assert world.engine.containers[world.container(ARN).docker_id].status == "exited"
+
+    in_world(body)
+
+
+def test_pending_report_carries_digests_when_a_pull_takes_long() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("slow:latest", pull_takes=30)
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1, a_container(), a_container("side", image="slow:latest")))
+            await world.reported(ARN, "RUNNING")
+            first = world.backend.reports(ARN)[0]
+            assert first.status == "PENDING"
+            assert first.containers[0].image_digest.startswith("sha256:")
+            running = world.backend.reports(ARN)[-1]
+            assert running.pull_stopped_at >= running.pull_started_at + 30
+
+    in_world(body)
