@@ -48,6 +48,11 @@ class ContainerInstance(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.attribute("ecs.availability-zone")
 
     @property
+    def address(self) -> str:
+        """The IPv4 address at which this host's published ports are reached from the control plane's host."""
+        return self.attribute("homeport.address") or "127.0.0.1"
+
+    @property
     def lost_reason(self) -> str:
         """The `status_reason` of an instance whose agent stayed away, and the `stoppedReason` of its tasks."""
         return f"Host EC2 (instance {self.ec2_instance_id}) terminated."
