@@ -1,15 +1,27 @@
 """Elastic Load Balancing's nouns: load balancer, target group, listener, rule, target, certificate.
 
 Rows keep what the API was given (shapes of ELBv2 where they say enough) plus ids; what the data plane needs is derived.
+Conditions and actions are plain values under ELBv2's wire names, with every default filled in:
+
+- a forward always has `ForwardConfig.TargetGroups` (`TargetGroupArn`, `Weight`) and, for its stickiness,
+  `ForwardConfig.TargetGroupStickinessConfig`; a top-level `TargetGroupArn` is never stored (answers derive it);
+- a redirect always has all six members of `RedirectConfig`, a fixed response `StatusCode` and `ContentType`;
+- a condition always has `Field` and the `…Config` of its kind, and no top-level `Values` (answers derive them).
+
+`attributes` always hold every attribute of the kind (`rules.elbv2_attributes`), so readers may index them.
 """
 
+import hashlib
 from typing import Any
 
 from msgspec import Struct
 
 
 class LoadBalancer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`type` application or network; `state` provisioning, active or failed; `address` the IPv4 address it listens on."""
+    """`type` application or network; `address` the IPv4 address it listens on.
+
+    `state` provisioning, active, active_impaired or failed; `state_reason` the data plane's own words for the latter two.
+    """
 
     arn: str
     name: str
@@ -29,7 +41,12 @@ class LoadBalancer(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TargetGroup(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`settings` holds the health check members by their wire names; `attributes` ELB's attribute keys."""
+    """`settings` holds the health check by wire names, complete but for what its kind has not.
+
+    HealthCheckProtocol, HealthCheckPort (`traffic-port` or digits), HealthCheckEnabled (always true),
+    HealthCheckIntervalSeconds, HealthCheckTimeoutSeconds, HealthyThresholdCount, UnhealthyThresholdCount; for HTTP and
+    HTTPS checks also HealthCheckPath and Matcher (`{"HttpCode": "200-299,404"}` or `{"GrpcCode": "12"}`).
+    """
 
     arn: str
     name: str
@@ -48,7 +65,9 @@ class TargetGroup(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One registered target. `state`, `reason` and `description` as DescribeTargetHealth gives them.
 
-    `owner` is the task that ECS registered it for (None: registered by a user); `drain_until` ends its deregistration.
+    `key` is `target_key(…)`. `id` is an EC2 instance id or an IPv4 address, as the group's target type says. `owner` is
+    the task that ECS registered it for (None: registered by a user). A target that is deregistered is `draining` until
+    the instant `drain_until`; whoever ends the draining deletes the row.
     """
 
     key: str
@@ -66,7 +85,7 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`default_actions` and certificates as given (wire names)."""
+    """`certificates`: ARNs, the default certificate first (HTTPS and TLS always have one), then those chosen by SNI."""
 
     arn: str
     load_balancer_arn: str
@@ -79,6 +98,7 @@ class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
     alpn_policy: tuple[str, ...] = ()
     attributes: dict[str, str] = {}
     tags: dict[str, str] = {}
+    default_rule_tags: dict[str, str] = {}
 
 
 class Rule(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,3 +130,29 @@ class Certificate(Struct, frozen=True, kw_only=True, omit_defaults=True):
     subject: str
     key_algorithm: str
     tags: dict[str, str] = {}
+
+
+def target_key(target_group_arn: str, target_id: str, port: int) -> str:
+    """The key of a target's row: a group holds an id once a port."""
+    return f"{target_group_arn}|{target_id}|{port}"
+
+
+def default_rule_arn(listener_arn: str) -> str:
+    """The ARN of a listener's default rule, which is no row: the listener's ARN and an id that follows from it."""
+    digest = hashlib.sha256(listener_arn.encode()).hexdigest()[:16]
+    return f"{listener_arn.replace(':listener/', ':listener-rule/', 1)}/{digest}"
+
+
+def listener_arn_of_rule(rule_arn: str) -> str:
+    """The listener whose rule this is, default or not: rule ARNs are listener ARNs with one more part."""
+    return rule_arn.rpartition("/")[0].replace(":listener-rule/", ":listener/", 1)
+
+
+def forwarded_groups(actions: tuple[dict[str, Any], ...]) -> tuple[str, ...]:
+    """ARNs of the target groups that stored actions forward to, whatever their weight."""
+    return tuple(
+        group["TargetGroupArn"]
+        for action in actions
+        if action["Type"] == "forward"
+        for group in action["ForwardConfig"]["TargetGroups"]
+    )

@@ -10,6 +10,7 @@ from homeport.model.load_balancer import Certificate, Listener, LoadBalancer, Ru
 from homeport.model.service import Service, ServiceEvent, TaskSet
 from homeport.model.task import Task
 from homeport.model.task_definition import Family, TaskDefinition
+from homeport.model.vpc import ResourceTags
 from homeport.store.table import Table
 
 
@@ -79,6 +80,7 @@ class Tables:
         )
         self.rules = Table("rule", Rule, lambda row: row.arn, {"listener_arn": lambda row: row.listener_arn})
         self.certificates = Table("certificate", Certificate, lambda row: row.arn)
+        self.resource_tags = Table("resource_tags", ResourceTags, lambda row: row.resource_id)
         self.all_tables: tuple[Table[Any], ...] = tuple(
             table for table in vars(self).values() if isinstance(table, Table)
         )
