@@ -1,0 +1,155 @@
+"""DescribeTasks and RunTask over HTTP, against moto's server: same client, same bodies, one after the other.
+
+Homeport's server is a process of its own with its journal on disk. A stand-in agent registers a container instance
+and acknowledges payloads without running anything, so that what is measured is the control plane. moto keeps state in
+memory, checks no signature, places on instances nobody runs, and has no agent to tell.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from bench.wire import Load, apart, signed_request
+from homeport.agent.aws import AwsBackend
+from homeport.base.clock import SystemClock
+from homeport.base.config import AgentConfig
+from homeport.base.local import read_state, root_credentials
+from homeport.shapes import acs
+from homeport.shapes import ecs as shapes
+from tests.system.live import free_port, until
+
+_CONNECTIONS = 8
+_SECONDS = 4.0
+_DEFINITION: dict[str, Any] = {
+    "family": "bench",
+    "containerDefinitions": [{"name": "main", "image": "bench:1", "memory": 16, "essential": True}],
+}
+
+
+def _client(endpoint: str, access_key: str, secret_key: str, service: str = "ecs") -> Any:
+    session = boto3.session.Session()
+    keys = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key}
+    return session.client(service, region_name="us-east-1", endpoint_url=endpoint, **keys)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def _stand_in(config: AgentConfig, ready: asyncio.Event) -> None:
+    """An agent that says yes to everything and runs nothing."""
+    backend = AwsBackend(config, SystemClock())
+    resources = (
+        shapes.Resource(name="CPU", type="INTEGER", integer_value=1_000_000_000),
+        shapes.Resource(name="MEMORY", type="INTEGER", integer_value=1_000_000_000),
+        shapes.Resource(name="PORTS", type="STRINGSET", string_set_value=()),
+        shapes.Resource(name="PORTS_UDP", type="STRINGSET", string_set_value=()),
+    )
+    names = [f"com.amazonaws.ecs.capability.docker-remote-api.1.{minor}" for minor in (17, 18, 19, 21)]
+    attributes = tuple(shapes.Attribute(name=name) for name in names)
+    request = shapes.RegisterContainerInstanceRequest(
+        cluster="default", total_resources=resources, attributes=attributes
+    )
+    answer = await backend.call("RegisterContainerInstance", request)
+    arn = answer.container_instance.container_instance_arn
+    query = {
+        "agentHash": "bench", "agentVersion": "1.0.0", "clusterArn": "default", "containerInstanceArn": arn,
+        "dockerVersion": "DockerVersion: none", "protocolVersion": "2", "sendCredentials": "false", "seqNum": "1",
+    }  # fmt: skip
+    link = await backend.connect(f"{config.endpoint}/acs", query)
+    ready.set()
+    while (frame := await link.receive()) is not None:
+        message = acs.decode_frame(frame, acs.TO_AGENT)
+        if isinstance(message, acs.HeartbeatMessage):
+            await link.send(acs.encode_frame(acs.HeartbeatAckRequest(message_id=message.message_id)))
+        elif isinstance(message, acs.PayloadMessage | acs.TaskManifestMessage):
+            ack = acs.AckRequest(cluster="default", container_instance=arn, message_id=message.message_id)
+            await link.send(acs.encode_frame(ack))
+
+
+async def _rates(endpoint: str, access_key: str, secret_key: str) -> dict[str, float]:
+    """DescribeTasks of ten tasks, and RunTask of one, per second."""
+    ecs = _client(endpoint, access_key, secret_key)
+    await asyncio.to_thread(ecs.register_task_definition, **_DEFINITION)
+    answer = await asyncio.to_thread(ecs.run_task, taskDefinition="bench", count=10)
+    arns = [task["taskArn"] for task in answer["tasks"]]
+    host, port = "127.0.0.1", int(endpoint.rsplit(":", 1)[1])
+    bodies: dict[str, dict[str, object]] = {
+        "DescribeTasks": {"cluster": "default", "tasks": arns},
+        "RunTask": {"cluster": "default", "taskDefinition": "bench:1"},
+    }
+    rates = {}
+    for operation, body in bodies.items():
+        request = signed_request(endpoint, operation, body, access_key, secret_key)
+        rates[operation] = await apart(Load(host, port, request, _CONNECTIONS, _SECONDS))
+    return rates
+
+
+async def homeport() -> dict[str, float]:
+    """Homeport's rates on an SQLite journal."""
+    with tempfile.TemporaryDirectory() as directory:
+        data_dir, port = Path(directory), free_port()
+        command = [sys.executable, "-m", "homeport.server", "--data-dir", directory, "--port", str(port)]
+        server = subprocess.Popen([*command, "--region", "us-east-1", "--log-level", "error"])
+        try:
+            endpoint = until(lambda: read_state(data_dir, "server").get("endpoint"), what="the server's address")
+            key = root_credentials(data_dir)
+            assert key is not None
+            config = AgentConfig(
+                data_dir=data_dir,
+                endpoint=endpoint,
+                access_key_id=key.access_key_id,
+                secret_access_key=key.secret_access_key,
+            )
+            ready = asyncio.Event()
+            agent = asyncio.create_task(_stand_in(config, ready))
+            await ready.wait()
+            rates = await _rates(endpoint, key.access_key_id, key.secret_access_key)
+            agent.cancel()
+            return rates
+        finally:
+            server.terminate()
+            server.wait()
+
+
+async def moto() -> dict[str, float]:
+    """The rates of moto's server."""
+    port = free_port()
+    command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+    try:
+        until(lambda: _answers(port), what="moto's server")
+        endpoint = f"http://127.0.0.1:{port}"
+        await asyncio.to_thread(_moto_instance, endpoint)
+        return await _rates(endpoint, "mock", "mock")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _moto_instance(endpoint: str) -> None:
+    """moto wants an EC2 instance behind a container instance."""
+    ecs, ec2 = _client(endpoint, "mock", "mock"), _client(endpoint, "mock", "mock", "ec2")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    instance = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]
+    ecs.create_cluster(clusterName="default")
+    document = {"instanceId": instance["InstanceId"], "region": "us-east-1", "accountId": "123456789012"}
+    ecs.register_container_instance(cluster="default", instanceIdentityDocument=json.dumps(document))
+
+
+async def measure() -> dict[str, dict[str, float]]:
+    """Rates of both servers."""
+    return {"homeport": await homeport(), "moto": await moto()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(measure()), indent=1))
