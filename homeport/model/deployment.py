@@ -29,8 +29,9 @@ class ServiceRevision(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`status` PRIMARY, ACTIVE (older, still has tasks) or INACTIVE; `failed_tasks` counts for the circuit breaker.
 
-    `failures_in_a_row` is reset by a healthy task unless the breaker says otherwise; `reached_running` is the breaker's
-    second stage; `traffic_percent` and `test_traffic_percent` are what the production and test rules give it.
+    `start_failures` counts rounds in a row in which tasks stopped before they ran; `start_after` is until when starts
+    are held back because of it. `reached_running` is the breaker's second stage. `running_seen` and `well_seen`: how
+    many tasks ran, and how many passed their checks, when last looked at; `traffic_percent` and `test_traffic_percent` are what the production and test rules give it.
     """
 
     id: str
@@ -45,7 +46,10 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rollout_state_reason: str = ""
     desired_count: int = 0
     failed_tasks: int = 0
-    failures_in_a_row: int = 0
+    start_failures: int = 0
+    start_after: float | None = None
+    running_seen: int = 0
+    well_seen: int = 0
     reached_running: bool = False
     completed_at: float | None = None
     launch_type: str | None = "EC2"

@@ -12,8 +12,9 @@ from homeport.shapes import ecs as shapes
 class Service(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`primary_deployment_id` names the deployment that wants to be the service (ECS's PRIMARY).
 
-    `start_failures` counts tasks in a row that stopped before RUNNING; `start_after` is until when starts are held
-    back because of it. `steady_since` is when the service last reached a steady state (None: not steady now).
+    `steady_since` is when the service last reached a steady state (None: not steady now), `announced_at` when it last
+    said so. `told` remembers which troubles an event has told of, and when, until they are over. `rebalancing_since`:
+    tasks are being moved between Availability Zones.
     """
 
     arn: str
@@ -43,10 +44,10 @@ class Service(Struct, frozen=True, kw_only=True, omit_defaults=True):
     deleted_at: float | None = None
     primary_deployment_id: str | None = None
     primary_task_set_id: str | None = None
-    start_failures: int = 0
-    start_after: float | None = None
     steady_since: float | None = None
     announced_at: float | None = None
+    told: dict[str, float] = {}
+    rebalancing_since: float | None = None
 
     @property
     def cluster_name(self) -> str:

@@ -50,10 +50,19 @@ class Tables:
                 "live_on": lambda row: None if row.is_stopped else row.container_instance_arn,
                 "task_definition_arn": lambda row: row.task_definition_arn,
                 "service_arn": lambda row: row.service_arn,
+                "unsettled_of": lambda row: None if row.is_settled else row.service_arn,
                 "stopped": lambda row: row.is_stopped or None,
             },
         )
-        self.services = Table("service", Service, lambda row: row.arn, {"cluster_arn": lambda row: row.cluster_arn})
+        self.services = Table(
+            "service",
+            Service,
+            lambda row: row.arn,
+            {
+                "cluster_arn": lambda row: row.cluster_arn,
+                "daemon_in": lambda row: row.cluster_arn if row.scheduling_strategy == "DAEMON" else None,
+            },
+        )
         self.service_events = Table(
             "service_event", ServiceEvent, lambda row: row.key, {"service_arn": lambda row: row.service_arn}
         )
