@@ -1,6 +1,6 @@
 """Two processes, server and agent, kept alive: `python -m homeport.cli.supervisor`.
 
-Each child that dies is started again after 0.1 s, doubling to 10 s while it keeps dying. SIGTERM stops both; the
+Each child that dies is started again after 0.1 s, doubling to 5 s while it keeps dying. SIGTERM stops both; the
 containers go on. Where the children are now stands in `supervisor.json`; their logs go to `logs/NAME.log`.
 """
 
@@ -23,6 +23,9 @@ from homeport.base.log import configure_logging, get_logger
 from homeport.base.supervise import Supervisor
 
 log = get_logger("supervisor")
+#: A child that ran this long was well: what killed it is not its own start.
+_SETTLED_SECONDS = 3.0
+_LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Keeper:
@@ -49,9 +52,9 @@ class Keeper:
                 if name == "agent" and self._log_intake is not None:
                     self._log_intake.close()  # nobody will answer: containers must not wait for it
                 return
-            attempt = 0 if self._clock.monotonic() - started > 10 else attempt + 1
+            attempt = 0 if self._clock.monotonic() - started > _SETTLED_SECONDS else attempt + 1
             log.warning("child_restarts", child=name, code=code, attempt=attempt)
-            await self._clock.sleep(backoff_seconds(attempt, first=0.1, factor=2, most=10))
+            await self._clock.sleep(backoff_seconds(attempt, first=0.1, factor=2, most=_LONGEST_PAUSE_SECONDS))
 
     async def _start(self, name: str, command: list[str]) -> asyncio.subprocess.Process:
         environment = dict(os.environ)
