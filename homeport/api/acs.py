@@ -20,6 +20,7 @@ from homeport.base.log import get_logger
 from homeport.base.socket import Socket
 from homeport.model.container_instance import ContainerInstance
 from homeport.model.status import DesiredStatus
+from homeport.model.target_health import is_held
 from homeport.shapes import acs
 from homeport.store.schema import Tables
 from homeport.store.store import Store, Tx
@@ -220,7 +221,7 @@ def is_to_stop(read: Tables, container_instance_arn: str, task_arn: str) -> bool
     return (
         task is None
         or task.is_stopped
-        or task.desired_status is DesiredStatus.STOPPED
+        or (task.desired_status is DesiredStatus.STOPPED and not is_held(read, task))
         or task.container_instance_arn != container_instance_arn
     )
 

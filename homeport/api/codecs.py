@@ -17,7 +17,7 @@ from homeport.api import errors, invalid
 from homeport.api.cbor import decode_cbor, encode_cbor
 from homeport.api.query import decode_query, read_form
 from homeport.api.request import Request, Response
-from homeport.api.xml import encode_xml
+from homeport.api.xml import encode_ec2_xml, encode_xml
 from homeport.shapes.spec import Operation, Service
 
 #: A request's body, also after decompression, may have this many bytes.
@@ -35,7 +35,8 @@ class Codec(NamedTuple):
 
 def codec_of(service: Service, spec: Operation, protocol: str) -> Codec:
     """The codec of one operation in one of its service's protocols."""
-    return {"json": _json_codec, "query": _query_codec, "smithy-rpc-v2-cbor": _cbor_codec}[protocol](service, spec)
+    makers = {"json": _json_codec, "query": _query_codec, "ec2": _ec2_codec, "smithy-rpc-v2-cbor": _cbor_codec}
+    return makers[protocol](service, spec)
 
 
 @functools.lru_cache(maxsize=32)
@@ -113,6 +114,20 @@ def _query_codec(service: Service, spec: Operation) -> Codec:
         plain = msgspec.to_builtins(answer, builtin_types=(bytes,))
         text = encode_xml(plain, model, request_id, service.xml_namespace)
         headers = {"x-amzn-RequestId": request_id, "Content-Type": "text/xml"}
+        return Response(200, headers, text.encode("utf-8", "replace"))
+
+    return Codec(decode, encode)
+
+
+def _ec2_codec(service: Service, spec: Operation) -> Codec:
+    model = service_model(service.name).operation_model(spec.name)
+
+    def decode(request: Request) -> Any:
+        return _convert(decode_query(form_fields(request), model.input_shape, ec2=True), spec, "ec2")
+
+    def encode(answer: Any, _request: Request, request_id: str) -> Response:
+        text = encode_ec2_xml(msgspec.to_builtins(answer), model, request_id, service.xml_namespace)
+        headers = {"x-amzn-RequestId": request_id, "Content-Type": "text/xml;charset=UTF-8"}
         return Response(200, headers, text.encode("utf-8", "replace"))
 
     return Codec(decode, encode)

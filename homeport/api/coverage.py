@@ -13,8 +13,13 @@ from homeport.api.refused import REFUSED
 from homeport.shapes.spec import Service
 
 PAGE = Path(__file__).parents[2] / "docs" / "coverage.md"
+#: Of a service with more operations than these only the number is told.
+_MOST_LISTED = 100
 _TITLES = {
     "ecs": "Amazon ECS",
+    "elbv2": "Elastic Load Balancing (v2)",
+    "acm": "AWS Certificate Manager",
+    "ec2": "Amazon EC2",
     "logs": "Amazon CloudWatch Logs",
     "sts": "AWS Security Token Service",
 }
@@ -64,7 +69,9 @@ def _section(service: Service) -> list[str]:
     for name in served:
         notes = "; ".join(REFUSED.get((service.name, name), ()))
         lines.append(f"| {name} | yes | {notes} |")
-    if missing:
+    if len(missing) > _MOST_LISTED:
+        lines += ["", f"Not served yet: the other {len(missing)} operations."]
+    elif missing:
         lines += ["", "Not served yet: " + ", ".join(missing) + "."]
     return lines
 

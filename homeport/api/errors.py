@@ -80,6 +80,13 @@ class UnsupportedFeatureException(ApiError):
     status = 400
 
 
+class UnsupportedOperation(ApiError):
+    """EC2's word for what it does not do."""
+
+    code = "UnsupportedOperation"
+    status = 400
+
+
 class UnknownOperationException(ApiError):
     code = "UnknownOperationException"
     status = 404
@@ -114,6 +121,14 @@ _QUERY_NAMES: dict[str, tuple[str, int]] = {
     "RequestEntityTooLargeException": ("RequestEntityTooLarge", 413),
 }
 
+#: EC2's codes where it has its own. Source: Amazon EC2 API Reference, "Error codes".
+_EC2_NAMES: dict[str, tuple[str, int]] = {
+    **_QUERY_NAMES,
+    "UnrecognizedClientException": ("AuthFailure", 401),
+    "AccessDeniedException": ("UnauthorizedOperation", 403),
+    "ValidationException": ("InvalidParameterValue", 400),
+}
+
 JSON_CONTENT_TYPE = "application/x-amz-json-1.1"
 
 
@@ -129,6 +144,8 @@ def encode_error(
     """The answer that carries `error`. `is_query_compatible`: the service left query behind but keeps its codes."""
     if protocol == "query":
         return _query_error(error, request_id, xml_namespace)
+    if protocol == "ec2":
+        return _ec2_error(error, request_id)
     headers = {"x-amzn-RequestId": request_id, "x-amzn-ErrorType": error.code}
     if is_query_compatible:
         code, _ = _QUERY_NAMES.get(error.code, (error.code, 0))
@@ -156,6 +173,16 @@ def _query_error(error: ApiError, request_id: str, xml_namespace: str) -> Respon
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"
     )
     headers = {"x-amzn-RequestId": request_id, "Content-Type": "text/xml"}
+    return Response(status, headers, body.encode("utf-8", "replace"))
+
+
+def _ec2_error(error: ApiError, request_id: str) -> Response:
+    code, status = _EC2_NAMES.get(error.code, (error.code, error.status))
+    body = (
+        f"<Response><Errors><Error><Code>{escape(code)}</Code><Message>{escape(xml_safe(error.message))}</Message>"
+        f"</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+    )
+    headers = {"x-amzn-RequestId": request_id, "Content-Type": "text/xml;charset=UTF-8"}
     return Response(status, headers, body.encode("utf-8", "replace"))
 
 

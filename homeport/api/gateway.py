@@ -18,15 +18,30 @@ from homeport.api.sigv4 import Signatures
 from homeport.base import metrics
 from homeport.base.errors import ApiError
 from homeport.base.log import get_logger
-from homeport.shapes import ecs, homeport, logs, sts
+from homeport.shapes import acm, ec2, ecs, elbv2, homeport, logs, sts
 from homeport.shapes.spec import Service
 
 log = get_logger("api")
 
 #: AWS's services and our own behind the front door, and the packages whose import declares their handlers.
-SERVICES: tuple[Service, ...] = (ecs.SERVICE, logs.SERVICE, sts.SERVICE)
+SERVICES: tuple[Service, ...] = (
+    ecs.SERVICE,
+    elbv2.SERVICE,
+    acm.SERVICE,
+    ec2.SERVICE,
+    logs.SERVICE,
+    sts.SERVICE,
+)
 OWN_SERVICES: tuple[Service, ...] = (homeport.SERVICE,)
-HANDLER_PACKAGES = ("homeport.api.ecs", "homeport.api.logs", "homeport.api.sts", "homeport.api.homeport")
+HANDLER_PACKAGES = (
+    "homeport.api.ecs",
+    "homeport.api.elbv2",
+    "homeport.api.acm",
+    "homeport.api.ec2",
+    "homeport.api.logs",
+    "homeport.api.sts",
+    "homeport.api.homeport",
+)
 #: The route of a request that could not even be read.
 NOWHERE = Route(None, "unknown", "json", None)
 

@@ -2,8 +2,8 @@
 
 First the dotted names become a tree, then the tree is walked along the operation's input shape, so that only names the
 model knows are ever looked at. What the walk gives is typed and limit-checked afterwards by `msgspec.convert`.
-The EC2 dialect differs in two things (lists are always flat, member names are capitalised): it belongs here when a
-service speaks it.
+EC2's dialect differs in two things: lists are always flat, and a member is called by its query name or, where it has
+none, by its wire name with a capital.
 """
 
 import base64
@@ -32,12 +32,12 @@ def read_form(text: str) -> dict[str, str]:
     return dict(pairs)
 
 
-def decode_query(fields: dict[str, str], shape: botocore.model.Shape | None) -> dict[str, Any]:
+def decode_query(fields: dict[str, str], shape: botocore.model.Shape | None, *, ec2: bool = False) -> dict[str, Any]:
     """The operation's input as plain values with wire names; raises SerializationException where a type is wrong."""
     if shape is None:
         return {}
     tree = _tree(fields)
-    value: dict[str, Any] = _walk(tree, shape, "")
+    value: dict[str, Any] = _walk(tree, shape, "", ec2)
     return value
 
 
@@ -56,12 +56,12 @@ def _tree(fields: dict[str, str]) -> Tree:
     return root
 
 
-def _walk(node: Any, shape: botocore.model.Shape, path: str) -> Any:
+def _walk(node: Any, shape: botocore.model.Shape, path: str, ec2: bool) -> Any:
     kind = shape.type_name
     if kind == "structure":
-        return _structure(node, shape, path)
+        return _structure(node, shape, path, ec2)
     if kind == "list":
-        return _list(node, shape, path)
+        return _list(node, shape, path, ec2)
     if kind == "map":
         return _map(node, shape, path)
     if not isinstance(node, str):
@@ -69,27 +69,38 @@ def _walk(node: Any, shape: botocore.model.Shape, path: str) -> Any:
     return _scalar(node, kind, path)
 
 
-def _structure(node: Any, shape: Any, path: str) -> dict[str, Any]:
+def _structure(node: Any, shape: Any, path: str, ec2: bool) -> dict[str, Any]:
     if not isinstance(node, dict):
         raise SerializationException(f"Unexpected value at {path}")
     found = {}
     for member, member_shape in shape.members.items():
-        name = member_shape.serialization.get("name", member)
-        if member_shape.type_name == "list" and member_shape.serialization.get("flattened"):
-            name = member_shape.member.serialization.get("name") or name
+        name = _ec2_name(member, member_shape) if ec2 else _name(member, member_shape)
         if name in node:
-            found[member] = _walk(node[name], member_shape, f"{path}.{member}" if path else member)
+            found[member] = _walk(node[name], member_shape, f"{path}.{member}" if path else member, ec2)
     return found
 
 
-def _list(node: Any, shape: Any, path: str) -> list[Any]:
+def _name(member: str, shape: Any) -> str:
+    name: str = shape.serialization.get("name", member)
+    if shape.type_name == "list" and shape.serialization.get("flattened"):
+        name = shape.member.serialization.get("name") or name
+    return name
+
+
+def _ec2_name(member: str, shape: Any) -> str:
+    wire: str = shape.serialization.get("name", member)
+    name: str = shape.serialization.get("queryName", wire[0].upper() + wire[1:])
+    return name
+
+
+def _list(node: Any, shape: Any, path: str, ec2: bool) -> list[Any]:
     if node == "":
         return []  # `Names=` is how an empty list is written
     if not isinstance(node, dict):
         raise SerializationException(f"Unexpected value at {path}")
-    if not shape.serialization.get("flattened"):
+    if not ec2 and not shape.serialization.get("flattened"):
         node = node.get(shape.member.serialization.get("name", "member"), {})
-    return [_walk(item, shape.member, f"{path}.{number}") for number, item in _numbered(node, path)]
+    return [_walk(item, shape.member, f"{path}.{number}", ec2) for number, item in _numbered(node, path)]
 
 
 def _map(node: Any, shape: Any, path: str) -> dict[str, Any]:
@@ -105,7 +116,7 @@ def _map(node: Any, shape: Any, path: str) -> dict[str, Any]:
     for number, entry in _numbered(node, path):
         if not isinstance(entry, dict) or not isinstance(entry.get(key_name), str) or value_name not in entry:
             raise SerializationException(f"Invalid map entry at {path}.{number}")
-        entries[entry[key_name]] = _walk(entry[value_name], shape.value, f"{path}.{number}")
+        entries[entry[key_name]] = _walk(entry[value_name], shape.value, f"{path}.{number}", ec2=False)
     return entries
 
 

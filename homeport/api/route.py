@@ -53,6 +53,8 @@ class Route:
         if spec is None and self.operation not in self.service.unserved:
             return errors.UnknownOperationException(f"Unknown operation: {name}.")
         message = f"Homeport does not serve {name} yet."
+        if "ec2" in self.service.protocols:
+            return errors.UnsupportedOperation(message)
         for kind in (errors.UnsupportedFeatureException, errors.ClientException):
             if spec is not None and kind.code in spec.errors:
                 return kind(message)
@@ -73,14 +75,15 @@ class Router:
 
     def _add(self, service: Service, handlers: Mapping[tuple[str, str], Handler]) -> None:
         self._by_prefix[service.target_prefix] = service
-        if "query" in service.protocols:
+        if _form_protocols(service):
             self._query_services.append(service)
         for name in (*service.operations, *service.unserved):
             handler = handlers.get((service.name, name))
             if "json" in service.protocols:
                 self._by_target[f"{service.target_prefix}.{name}"] = Route(service, name, "json", handler)
-            if "query" in service.protocols:
-                self._by_action[(service.signing_name, name)] = Route(service, name, "query", handler)
+            # EC2 has hundreds of operations: those that nobody serves get their route when somebody asks for one.
+            for protocol in _form_protocols(service) if name in service.operations else ():
+                self._by_action[(service.signing_name, name)] = Route(service, name, protocol, handler)
             if "smithy-rpc-v2-cbor" in service.protocols:
                 path = f"/service/{service.target_prefix}/operation/{name}"
                 self._by_path[path] = Route(service, name, "smithy-rpc-v2-cbor", handler)
@@ -107,10 +110,16 @@ class Router:
         action, version = fields["Action"], fields.get("Version", "")
         signed_for = scope_service(request)
         for service in self._query_services:
-            if service.signing_name == signed_for or (signed_for is None and service.api_version == version):
+            # Two services may sign with one name: the classic load balancers' API is told by its version.
+            is_asked = version in ("", service.api_version) and service.signing_name == signed_for
+            if is_asked or (signed_for is None and service.api_version == version):
                 known = self._by_action.get((service.signing_name, action))
-                return known or Route(service, action[:128], "query", None)
+                return known or Route(service, action[:128], _form_protocols(service)[0], None)
         return Route(None, f"{signed_for or 'unknown'}:{action[:128]}", "query", None)
+
+
+def _form_protocols(service: Service) -> list[str]:
+    return [protocol for protocol in service.protocols if protocol in ("query", "ec2")]
 
 
 def _is_form(request: Request) -> bool:

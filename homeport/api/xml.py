@@ -29,6 +29,20 @@ def encode_xml(value: dict[str, Any], operation: botocore.model.OperationModel, 
     return "".join(parts)
 
 
+def encode_ec2_xml(
+    value: dict[str, Any], operation: botocore.model.OperationModel, request_id: str, namespace: str
+) -> str:
+    """EC2's dialect: no wrapper, the request id first. Who returns nothing says that it was done."""
+    name, shape = operation.name, operation.output_shape
+    parts = [f"<{name}Response xmlns={quoteattr(namespace)}><requestId>{request_id}</requestId>"]
+    if shape is None:
+        parts.append("<return>true</return>")
+    else:
+        _members(value, shape, parts)
+    parts.append(f"</{name}Response>")
+    return "".join(parts)
+
+
 def _members(value: dict[str, Any], shape: Any, parts: list[str]) -> None:
     for member, member_shape in shape.members.items():
         item = value.get(member)

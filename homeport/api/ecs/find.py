@@ -11,6 +11,7 @@ from homeport.api.operation import Context
 from homeport.base.arn import Arn, parse_arn
 from homeport.model.cluster import Cluster
 from homeport.model.container_instance import ContainerInstance
+from homeport.model.service import Service, TaskSet
 from homeport.model.task import Task
 from homeport.model.task_definition import TaskDefinition
 from homeport.shapes import ecs as shapes
@@ -128,6 +129,67 @@ def find_task(ctx: Context, tx: Tables, cluster: Cluster, text: str) -> Task:
     return task
 
 
+def service_name(ctx: Context, cluster: Cluster, text: str) -> str:
+    """The name in a service's name or ARN (with or without the cluster in it)."""
+    arn = parse_arn(text)
+    if arn is None:
+        name = text
+    else:
+        parts = _own(ctx, arn, "service").parts
+        _check_cluster(parts, 2, cluster)
+        name = parts[-1] if parts else ""
+    if not _NAME.match(name):
+        raise shapes.InvalidParameterException("Invalid service name or ARN.")
+    return name
+
+
+def lookup_service(ctx: Context, tx: Tables, cluster: Cluster, text: str) -> Service | None:
+    """A service of the cluster by name or ARN, in any status."""
+    return tx.services.get(ctx.arns.service(cluster.name, service_name(ctx, cluster, text)))
+
+
+def find_service(ctx: Context, tx: Tables, cluster: Cluster, text: str) -> Service:
+    """As `lookup_service`, but an unknown one raises ServiceNotFoundException."""
+    service = lookup_service(ctx, tx, cluster, text)
+    if service is None:
+        raise shapes.ServiceNotFoundException("Service not found.")
+    return service
+
+
+def find_active_service(ctx: Context, tx: Tables, cluster: Cluster, text: str) -> Service:
+    """As `find_service`, but one that is DRAINING or INACTIVE raises ServiceNotActiveException."""
+    service = find_service(ctx, tx, cluster, text)
+    if service.status != "ACTIVE":
+        raise shapes.ServiceNotActiveException("Service was not ACTIVE.")
+    return service
+
+
+def lookup_task_set(ctx: Context, tx: Tables, service: Service, text: str) -> TaskSet | None:
+    """A task set of the service by ARN, by id (`ecs-svc/N`) or by the number alone."""
+    arn = parse_arn(text)
+    if arn is not None:
+        row = tx.task_sets.get(str(_own(ctx, arn, "task-set")))
+        return row if row is not None and row.service_arn == service.arn else None
+    number = text.removeprefix("ecs-svc/")
+    return tx.task_sets.get(ctx.arns.service_child("task-set", service.cluster_name, service.name, f"ecs-svc/{number}"))
+
+
+def find_task_set(ctx: Context, tx: Tables, service: Service, text: str) -> TaskSet:
+    """As `lookup_task_set`, but an unknown one raises TaskSetNotFoundException."""
+    task_set = lookup_task_set(ctx, tx, service, text)
+    if task_set is None:
+        raise shapes.TaskSetNotFoundException("The specified task set was not found.")
+    return task_set
+
+
+def _check_cluster(parts: list[str], length: int, cluster: Cluster) -> None:
+    """`parts` of an ARN that names its cluster first; old ones of fewer than `length` parts name none."""
+    if len(parts) == length and parts[0] != cluster.name:
+        raise shapes.InvalidParameterException(
+            f"Invalid identifier: Identifier is for cluster {parts[0]}. Your cluster is {cluster.name}"
+        )
+
+
 def _id_in(ctx: Context, cluster: Cluster, text: str, kind: str) -> str:
     """The id in an id or ARN of `kind`; an ARN of another cluster is refused, one without a cluster accepted."""
     arn = parse_arn(text)
@@ -138,10 +200,7 @@ def _id_in(ctx: Context, cluster: Cluster, text: str, kind: str) -> str:
             raise shapes.InvalidParameterException(f"{_ID_NAME[kind]} longer than {_ID_LONGEST}.")
         return text
     parts = _own(ctx, arn, kind).parts
-    if len(parts) == 2 and parts[0] != cluster.name:
-        raise shapes.InvalidParameterException(
-            f"Invalid identifier: Identifier is for cluster {parts[0]}. Your cluster is {cluster.name}"
-        )
+    _check_cluster(parts, 2, cluster)
     return parts[-1] if parts else ""
 
 

@@ -2,9 +2,6 @@
 
 Both check everything first, build one template of the task (`model.new_task`) and copy it for every task that fits.
 RunTask asks the scheduler where to; StartTask is told. What does not fit is answered in `failures`, not as an error.
-
-Launch types: EC2 (the default) means any container instance, EXTERNAL those that register the attribute
-`ecs.capability.external`, as agents outside of EC2 do. Others are not there and answer UnsupportedFeatureException.
 """
 
 import re
@@ -16,10 +13,16 @@ from homeport.api.idempotency import remember, remembered
 from homeport.api.operation import Context, operation
 from homeport.model.cluster import Cluster
 from homeport.model.container_instance import ContainerInstance
-from homeport.model.expression import ExpressionError, parse
 from homeport.model.new_task import new_task, placed_on, task_template
 from homeport.model.overrides import NO_OVERRIDE, check_overrides, effective_definition
 from homeport.model.rules.capabilities import placement_attributes
+from homeport.model.rules.launch import (
+    EXTERNAL,
+    check_launch_type,
+    check_network,
+    check_placement,
+    check_platform_version,
+)
 from homeport.model.rules.support import unsupported
 from homeport.model.rules.tags import check_tags, merged_tags
 from homeport.model.task import Task
@@ -33,20 +36,12 @@ from homeport.store.store import Tx
 
 MOST_TASKS = 10
 MOST_INSTANCES = 10
-MOST_CONSTRAINTS = 10
-MOST_STRATEGIES = 5
 LONGEST_STARTED_BY = 128
 LONGEST_GROUP = 255
 LONGEST_REFERENCE_ID = 1024
 LONGEST_TOKEN = 64
-LONGEST_EXPRESSION = 2000
-EXTERNAL = shapes.Attribute(name="ecs.capability.external")
-_HERE = (None, "EC2", "EXTERNAL")
 _STARTED_BY = re.compile(r"[A-Za-z0-9/_:.@+=,\- ]*\Z")
-_SPREAD_FIELD = re.compile(r"(?:instanceId|host|attribute:[A-Za-z0-9_./\\-]{1,128})\Z")
 _TOKEN = re.compile(r"[!-~]{1,64}\Z")
-_NOT_VALID_NETWORK = "Network Configuration is not valid for the given networkMode of this task definition."
-_NO_NETWORK = "Network Configuration must be provided when networkMode 'awsvpc' is specified."
 Launch = shapes.RunTaskRequest | shapes.StartTaskRequest
 
 
@@ -73,7 +68,7 @@ def run_task(ctx: Context, tx: Tx, request: shapes.RunTaskRequest) -> shapes.Run
 def planned(ctx: Context, tx: Tx, cluster: Cluster, request: shapes.RunTaskRequest) -> tuple[Task, Wanted]:
     """The task that RunTask would start and what it asks of the scheduler, after every check of the request."""
     _check_capacity(cluster, request)
-    _check_placement(request)
+    check_placement(request.placement_constraints or (), request.placement_strategy or ())
     count = 1 if request.count is None else request.count
     if not 1 <= count <= MOST_TASKS:
         raise shapes.InvalidParameterException(f"Count must be between 1 and {MOST_TASKS}.")
@@ -132,68 +127,15 @@ def _check_capacity(cluster: Cluster, request: shapes.RunTaskRequest) -> None:
     default_strategy = cluster.default_capacity_provider_strategy if request.launch_type is None else ()
     if request.capacity_provider_strategy or default_strategy:
         raise shapes.UnsupportedFeatureException("Capacity provider strategies are not supported.")
-    if request.launch_type in _HERE and request.platform_version is not None:
-        raise shapes.InvalidParameterException(
-            f"The platform version must be null when specifying an {request.launch_type or 'EC2'} launch type."
-        )
-
-
-def _check_launch_type(definition: shapes.TaskDefinition, launch_type: str) -> None:
-    """The definition can run on the kind of capacity, and that kind is there."""
-    if launch_type not in (definition.compatibilities or (launch_type,)):
-        raise shapes.InvalidParameterException(f"Task definition does not support launch_type {launch_type}.")
-    if launch_type not in _HERE:
-        raise shapes.UnsupportedFeatureException(f"The launch type {launch_type} is not supported.")
-
-
-def _check_placement(request: shapes.RunTaskRequest) -> None:
-    """Number and form of constraints and strategies; the definition's own constraints were checked when it was registered."""
-    constraints, strategies = request.placement_constraints or (), request.placement_strategy or ()
-    if len(constraints) > MOST_CONSTRAINTS:
-        raise shapes.InvalidParameterException(f"A task can have at most {MOST_CONSTRAINTS} placement constraints.")
-    if len(strategies) > MOST_STRATEGIES:
-        raise shapes.InvalidParameterException(f"A task can have at most {MOST_STRATEGIES} placement strategies.")
-    for constraint in constraints:
-        _check_constraint(constraint)
-    for strategy in strategies:
-        _check_strategy(strategy)
-
-
-def _check_constraint(constraint: shapes.PlacementConstraint) -> None:
-    if constraint.type == "distinctInstance":
-        if constraint.expression:
-            raise shapes.InvalidParameterException("The constraint distinctInstance takes no expression.")
-        return
-    if constraint.type is None or not constraint.expression:
-        raise shapes.InvalidParameterException(
-            "A placement constraint must have a type and, for memberOf, an expression."
-        )
-    if len(constraint.expression) > LONGEST_EXPRESSION:
-        raise shapes.InvalidParameterException(f"Expressions can have at most {LONGEST_EXPRESSION} characters.")
-    try:
-        parse(constraint.expression)
-    except ExpressionError as error:
-        raise shapes.InvalidParameterException(f"Invalid expression: {error}") from None
-
-
-def _check_strategy(strategy: shapes.PlacementStrategy) -> None:
-    field = strategy.field or ""
-    if strategy.type == "binpack" and field.lower() not in ("cpu", "memory"):
-        raise shapes.InvalidParameterException("The field of the strategy binpack must be cpu or memory.")
-    if strategy.type == "random" and field:
-        raise shapes.InvalidParameterException("The strategy random takes no field.")
-    if strategy.type is None or (strategy.type == "spread" and not _SPREAD_FIELD.match(field)):
-        raise shapes.InvalidParameterException(
-            "The field of the strategy spread must be instanceId, host or attribute:NAME."
-        )
+    check_platform_version(request.launch_type, request.platform_version)
 
 
 def _template(tx: Tx, cluster: Cluster, task_definition: TaskDefinition, request: Launch, *, launch_type: str) -> Task:
     """The task that the request describes, after every check that needs no container instance."""
     _check_common(request)
     definition = task_definition.definition
-    _check_launch_type(definition, launch_type)
-    _check_network(definition, request.network_configuration)
+    check_launch_type(definition, launch_type)
+    check_network(definition, request.network_configuration)
     overrides = request.overrides or NO_OVERRIDE
     check_overrides(definition, overrides)
     lacking = unsupported(effective_definition(definition, overrides))
@@ -225,15 +167,6 @@ def _check_common(request: Launch) -> None:
         raise shapes.UnsupportedFeatureException("Volumes that are configured at launch are not supported.")
     if request.propagate_tags == "SERVICE":
         raise shapes.InvalidParameterException("Tags can only be propagated from the task definition.")
-
-
-def _check_network(definition: shapes.TaskDefinition, network: shapes.NetworkConfiguration | None) -> None:
-    is_awsvpc = definition.network_mode == "awsvpc"
-    has_network = network is not None and network.awsvpc_configuration is not None
-    if has_network and not is_awsvpc:
-        raise shapes.InvalidParameterException(_NOT_VALID_NETWORK)
-    if is_awsvpc and not has_network:
-        raise shapes.InvalidParameterException(_NO_NETWORK)
 
 
 def _group(group: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Tags of clusters, tasks, task definitions and container instances, by ARN."""
+"""Tags of clusters, services, task sets, tasks, task definitions and container instances, by ARN."""
 
 from collections.abc import Callable
 
@@ -10,13 +10,14 @@ from homeport.base.errors import ApiError
 from homeport.model.cluster import Cluster
 from homeport.model.container_instance import ContainerInstance
 from homeport.model.rules.tags import Tags, merged_tags, without_tags
+from homeport.model.service import Service, TaskSet
 from homeport.model.task import Task
 from homeport.model.task_definition import TaskDefinition
 from homeport.shapes import ecs as shapes
 from homeport.store.schema import Tables
 from homeport.store.store import Tx
 
-Row = Cluster | Task | TaskDefinition | ContainerInstance
+Row = Cluster | Service | TaskSet | Task | TaskDefinition | ContainerInstance
 
 
 @operation(shapes.SERVICE, "TagResource")
@@ -45,6 +46,10 @@ def _change(ctx: Context, tx: Tx, arn: str, change: Callable[[Tags], Tags]) -> N
     changed = replace(row, tags=change(row.tags))
     if isinstance(changed, Cluster):
         tx.clusters.put(changed)
+    elif isinstance(changed, Service):
+        tx.services.put(changed)
+    elif isinstance(changed, TaskSet):
+        tx.task_sets.put(changed)
     elif isinstance(changed, Task):
         tx.tasks.put(changed)
     elif isinstance(changed, TaskDefinition):
@@ -67,6 +72,10 @@ def _find(ctx: Context, tx: Tables, text: str, missing: type[ApiError]) -> Row:
         raise missing(f"The specified {arn.kind} was not found. Specify a valid {arn.kind} and try again.")
     if isinstance(row, Task) and row.is_stopped:
         raise shapes.InvalidParameterException("The specified task is stopped. Specify a running task and try again.")
+    if isinstance(row, Service) and row.status != "ACTIVE":
+        raise shapes.InvalidParameterException(
+            "The specified service is inactive. Specify an active service and try again."
+        )
     return row
 
 
@@ -81,7 +90,13 @@ def _active_cluster(tx: Tables, arn: str) -> Cluster:
     return cluster
 
 
-def _lookup(tx: Tables, arn: Arn, text: str) -> Task | TaskDefinition | ContainerInstance | None:
+def _lookup(tx: Tables, arn: Arn, text: str) -> Row | None:
+    if arn.kind == "service":
+        if len(arn.parts) == 1:
+            raise shapes.InvalidParameterException("Long arn format must be used for tagging operations")
+        return tx.services.get(text)
+    if arn.kind == "task-set":
+        return tx.task_sets.get(text)
     if arn.kind == "task":
         return tx.tasks.get(text)
     if arn.kind == "task-definition":

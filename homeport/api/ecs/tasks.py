@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from heapq import nsmallest
 
-from homeport.api.ecs.find import find_cluster, find_container_instance, find_task, lookup_task
+from homeport.api.ecs.find import find_cluster, find_container_instance, find_service, find_task, lookup_task
 from homeport.api.failures import describe_many
 from homeport.api.operation import Context, operation
 from homeport.api.paginate import paginate, read_token
@@ -125,11 +125,7 @@ def _matching(ctx: Context, tx: Tables, cluster: Cluster, request: shapes.ListTa
 
 
 def _of_service(ctx: Context, tx: Tables, cluster: Cluster, text: str) -> list[Task]:
-    name = text.rsplit("/", 1)[-1]
-    rows = tx.tasks.by(service_arn=ctx.arns.service(cluster.name, name))
-    if not rows:
-        raise shapes.ServiceNotFoundException("Service not found.")
-    return rows
+    return tx.tasks.by(service_arn=find_service(ctx, tx, cluster, text).arn)
 
 
 def _tests(request: shapes.ListTasksRequest) -> list[Callable[[Task], bool]]:

@@ -1,0 +1,1 @@
+"""Importing this package declares its handlers."""
