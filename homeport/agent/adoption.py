@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 
 from homeport.agent import lifecycle
-from homeport.agent.docker_config import CONTAINER_NAME_LABEL, LABEL_PREFIX, TASK_ARN_LABEL
+from homeport.agent.docker_config import AGENT_LABEL, CONTAINER_NAME_LABEL, LABEL_PREFIX, TASK_ARN_LABEL
 from homeport.agent.record import ContainerRecord, ContainerStatus, TaskRecord
 from homeport.agent.tasks import Tasks
 from homeport.base.arn import parse_arn
@@ -124,16 +124,19 @@ def _differs(container: ContainerRecord, state: ContainerState | None) -> bool:
 
 
 def lost_tasks(
-    seen: Seen, known: Callable[[str], bool], *, instance_arn: str, now: float, endpoint_seed: str
+    seen: Seen, known: Callable[[str], bool], *, instance_arn: str, now: float, endpoint_seed: str, agent_id: str
 ) -> Iterable[TaskRecord]:
-    """Records for running tasks of this instance's cluster that have none.
+    """Records for running tasks that this agent once started in its cluster, and of which it has none.
+
+    Other agents on the same engine look after their own.
 
     What only the payload said (dependencies, health checks, limits) is gone; every container counts as essential.
     """
     cluster = _cluster_of(instance_arn)
     running = defaultdict(list)
     for (task_arn, name), state in seen.items():
-        if state.status in _RUNNING_STATES and not known(task_arn) and _cluster_of(task_arn) == cluster:
+        is_ours = state.labels.get(AGENT_LABEL) == agent_id and _cluster_of(task_arn) == cluster
+        if is_ours and state.status in _RUNNING_STATES and not known(task_arn):
             running[task_arn].append((name, state))
     for task_arn, containers in running.items():
         log.warning("task_adopted_without_record", task=task_arn, containers=[name for name, _ in containers])

@@ -33,7 +33,7 @@ from homeport.base.backoff import backoff_seconds
 from homeport.base.clock import Clock
 from homeport.base.config import AgentConfig
 from homeport.base.errors import Transient
-from homeport.base.ids import Ids
+from homeport.base.ids import Ids, derived_uuid
 from homeport.base.local import write_state
 from homeport.base.log import get_logger
 from homeport.base.supervise import Supervisor
@@ -154,7 +154,10 @@ class Agent:
             cgroups=self.cgroups,
             ports=ports,
             around=Surroundings(
-                cluster=config.cluster, region=config.region, endpoint=_endpoint(config) if self._serve else None
+                agent_id=_agent_id(config),
+                cluster=config.cluster,
+                region=config.region,
+                endpoint=_endpoint(config) if self._serve else None,
             ),
             clock=clock,
             stop_timeout=config.container_stop_timeout,
@@ -241,6 +244,7 @@ class Agent:
             instance_arn=instance_arn,
             now=self.clock.now(),
             endpoint_seed=self.identity.endpoint_seed,
+            agent_id=_agent_id(self.config),
         )
         for record in records:
             self.tasks.adopt_unknown(record)
@@ -270,6 +274,11 @@ class Agent:
             endpoint=endpoints.telemetry,
         )
         return (self.supervisor.keep("telemetry", telemetry.run), self.supervisor.keep("stats", telemetry.sample))
+
+
+def _agent_id(config: AgentConfig) -> str:
+    """Survives the loss of the agent's state, and differs between agents that share an engine: from its directory."""
+    return derived_uuid("agent", str(config.data_dir))
 
 
 def _endpoint(config: AgentConfig) -> str:

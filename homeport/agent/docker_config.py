@@ -20,14 +20,19 @@ LABEL_PREFIX = "com.amazonaws.ecs."
 TASK_ARN_LABEL = f"{LABEL_PREFIX}task-arn"
 CONTAINER_NAME_LABEL = f"{LABEL_PREFIX}container-name"
 CLUSTER_LABEL = f"{LABEL_PREFIX}cluster"
+AGENT_LABEL = "homeport.agent"
 LEAST_CPU_SHARES, MOST_CPU_SHARES = 2, 262_144
 LEAST_MEMORY_MIB = 4
 _MIB = 1024 * 1024
 
 
 class Surroundings(Struct, frozen=True, kw_only=True):
-    """What the host adds. `endpoint` is the base URL of the task endpoints; None: none are offered."""
+    """What the host adds. `endpoint` is the base URL of the task endpoints; None: none are offered.
 
+    `agent_id` marks the containers of one agent among those of others on the same engine.
+    """
+
+    agent_id: str
     cluster: str
     region: str
     endpoint: str | None = "http://169.254.170.2"
@@ -81,6 +86,7 @@ def labels(task: TaskRecord, container: ContainerRecord, around: Surroundings) -
         f"{LABEL_PREFIX}task-definition-family": task.spec.family or "",
         f"{LABEL_PREFIX}task-definition-version": task.spec.version or "",
         CLUSTER_LABEL: around.cluster,
+        AGENT_LABEL: around.agent_id,
     }
 
 

@@ -1,6 +1,7 @@
 """An agent against a fake engine and a scripted control plane, in virtual time."""
 
 import random
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -158,6 +159,25 @@ def test_restarted_agent_adopts_and_reports_what_changed() -> None:
             assert len(world.engine.containers) == 2
             assert world.backend.queries[-1]["containerInstanceArn"] == INSTANCE_ARN
             assert world.backend.queries[-1]["sendCredentials"] == "true"
+
+    in_world(body)
+
+
+def test_containers_when_another_agent_started_them_then_they_are_left_alone() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.reported(ARN, "RUNNING")
+            docker_id = world.container(ARN).docker_id
+        world.state = type(world.state)()
+        world.config = replace(world.config, data_dir=Path("/elsewhere"))
+        async with world.running():
+            await world.until(lambda: len(world.backend.sockets) == 2)
+            world.backend.manifest()
+            await world.clock.sleep(60)
+            assert world.agent.tasks.all() == ()
+            assert world.engine.containers[docker_id].status == "running"
 
     in_world(body)
 

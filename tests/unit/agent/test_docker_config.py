@@ -12,7 +12,7 @@ from homeport.drivers.engine import PortBinding
 from homeport.shapes import acs
 from tests.unit.agent.scripted import a_container, a_task
 
-AROUND = Surroundings(cluster="default", region="eu-west-1")
+AROUND = Surroundings(agent_id="a1", cluster="default", region="eu-west-1")
 CREDENTIALS = acs.RoleCredentials(
     credentials_id="cred-1", role_arn="arn", access_key_id="A", secret_access_key="S", session_token="T", expiration="E"
 )
