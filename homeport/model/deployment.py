@@ -5,6 +5,8 @@ Three rows tell one story. A *service revision* is the immutable snapshot that t
 *service deployment* is the history of one attempt to make a revision the service's own, with its strategy and outcome.
 """
 
+from typing import Any
+
 from msgspec import Struct
 
 from homeport.shapes import ecs as shapes
@@ -31,7 +33,9 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `start_failures` counts rounds in a row in which tasks stopped before they ran; `start_after` is until when starts
     are held back because of it. `reached_running` is the breaker's second stage. `running_seen` and `well_seen`: how
-    many tasks ran, and how many passed their checks, when last looked at; `traffic_percent` and `test_traffic_percent` are what the production and test rules give it.
+    many tasks ran, and how many passed their checks, when last looked at; `traffic_percent` and `test_traffic_percent`
+    are what the production and test rules give it. `target_groups` maps an entry's target group to the alternate one
+    where its tasks register there (`model/traffic.py`).
     """
 
     id: str
@@ -55,12 +59,14 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     launch_type: str | None = "EC2"
     traffic_percent: float = 0.0
     test_traffic_percent: float = 0.0
+    target_groups: dict[str, str] = {}
 
 
 class HookState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One lifecycle hook at one stage: what DescribeServiceDeployments shows, and when it is next looked at.
 
     `index` is the hook's place in the configuration; `step` counts repetitions of a stage (linear and canary).
+    `call_after`: when a Lambda function is called (again); None for a PAUSE hook.
     """
 
     id: str
@@ -86,7 +92,9 @@ class RevisionCounts(Struct, frozen=True, kw_only=True):
 
 class ServiceDeployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt. `target_deployment_id` is the deployment it rolls out; after a rollback, `rollback_deployment_id` the one
-    it went back to. `stage`, `stage_started_at` and `step` are where a blue/green, linear or canary attempt stands.
+    it went back to. `stage`, `stage_started_at` and `step` are where a blue/green, linear or canary attempt stands:
+    `source_deployment_id` (blue) is what it replaces, `traffic_percent` and `test_traffic_percent` what its target (green)
+    gets. `hooks` are those of the present stage; `hook_details` what Lambda hooks (by their index) gave to be told again.
     """
 
     arn: str
@@ -103,8 +111,11 @@ class ServiceDeployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     stage: str | None = None
     stage_started_at: float | None = None
     step: int = 0
+    source_deployment_id: str | None = None
     traffic_percent: float = 0.0
+    test_traffic_percent: float = 0.0
     hooks: tuple[HookState, ...] = ()
+    hook_details: dict[str, Any] = {}
     started_at: float | None = None
     finished_at: float | None = None
     stopped_at: float | None = None
