@@ -13,7 +13,7 @@ from msgspec import Struct
 from homeport.base.arn import last_part
 from homeport.base.log import get_logger
 from homeport.control.messages import Composer, Occasion, Outgoing
-from homeport.control.plan import Conversation, Plan, Sent, needs_payload, plan
+from homeport.control.plan import Conversation, Plan, Sent, as_told, needs_payload, plan
 from homeport.control.roles import has_role
 from homeport.control.runner import FORGET, Reconciler, Wake, Waker
 from homeport.control.sessions import Sessions
@@ -73,7 +73,9 @@ class Dispatch(Reconciler):
             return FORGET
         said = conversation.tasks
         tasks = [
-            task for task in tx.tasks.by(live_on=key) if task.arn in said or not self._fail_if_unsendable(tx, task, now)
+            as_told(tx, task)
+            for task in tx.tasks.by(live_on=key)
+            if task.arn in said or not self._fail_if_unsendable(tx, task, now)
         ]
         conversation.forget_all_but({task.arn for task in tasks})
         with_roles = frozenset(task.arn for task in tasks if has_role(task))

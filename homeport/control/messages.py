@@ -9,7 +9,7 @@ from homeport.base.arn import Arns
 from homeport.base.ids import Ids
 from homeport.base.seal import Sealer
 from homeport.control.payload import Rendering, render_stop, render_task
-from homeport.control.plan import Plan
+from homeport.control.plan import Plan, as_told
 from homeport.control.roles import EXECUTION_ROLE, TASK_ROLE, RoleCredentialsMaker
 from homeport.control.sessions import Link
 from homeport.control.task_definitions import definition_of
@@ -151,7 +151,7 @@ class Composer:
                 acs.ManifestTask(
                     task_arn=task.arn, task_cluster_arn=task.cluster_arn, desired_status=task.desired_status.value
                 )
-                for task in to.read.tasks.by(live_on=to.instance.arn)
+                for task in (as_told(to.read, each) for each in to.read.tasks.by(live_on=to.instance.arn))
             ),
         )
         return Outgoing(

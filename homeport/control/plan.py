@@ -8,10 +8,13 @@ because an agent moves a task's desired status forward only. Source: agent proto
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from homeport.model.status import DesiredStatus, TaskStatus
+from homeport.model.target_health import is_held
 from homeport.model.task import Task
 
 RESEND_AFTER = 30.0
@@ -99,6 +102,11 @@ def plan(tasks: Iterable[Task], conversation: Conversation, with_roles: frozense
         manifest=not conversation.has_manifest,
         at=_next_look(conversation, bool(stop or run or again), looks, now),
     )
+
+
+def as_told(tables: Any, task: Task) -> Task:
+    """The task as its agent is to see it: one whose targets still drain goes on running until they are gone."""
+    return replace(task, desired_status=DesiredStatus.RUNNING) if is_held(tables, task) else task
 
 
 def needs_payload(task: Task) -> bool:

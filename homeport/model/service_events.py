@@ -83,6 +83,18 @@ def no_definition(task_definition_arn: str) -> str:
     return f"was unable to place a task. Reason: The task definition {task_definition_arn} does not exist any more."
 
 
+def registered(count: int, target_group_arn: str) -> str:
+    return f"registered {count} targets in (target-group {target_group_arn})"
+
+
+def deregistered(count: int, target_group_arn: str) -> str:
+    return f"deregistered {count} targets in (target-group {target_group_arn})"
+
+
+def began_draining(count: int) -> str:
+    return f"has begun draining connections on {count} tasks."
+
+
 def unhealthy_target(task_id: str, target_id: str, target_group_arn: str, why: str) -> str:
     return f"(task {task_id}) (instance {target_id}) is unhealthy in (target-group {target_group_arn}) due to ({why})"
 
