@@ -11,6 +11,7 @@ from homeport.control.messages import Composer
 from homeport.control.reaper import Reaper
 from homeport.control.runner import Reconciler
 from homeport.control.sessions import Sessions
+from homeport.control.targets import DrainingTargets, ServiceTargets
 from homeport.drivers.logs import LogStore
 from homeport.store.store import Store
 
@@ -40,5 +41,7 @@ def standard_reconcilers(
         Dispatch(sessions, composer),
         InstanceReconciler(clock.now(), config.instance_lost_after),
         UnplacedReconciler(),
+        ServiceTargets(),
+        DrainingTargets(),
         Reaper(config, clock, logs),
     )
