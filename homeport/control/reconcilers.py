@@ -10,9 +10,11 @@ from homeport.control.instance import InstanceReconciler, UnplacedReconciler
 from homeport.control.messages import Composer
 from homeport.control.reaper import Reaper
 from homeport.control.runner import Reconciler
+from homeport.control.service import ServiceReconciler
 from homeport.control.sessions import Sessions
 from homeport.control.targets import DrainingTargets, ServiceTargets
 from homeport.drivers.logs import LogStore
+from homeport.scheduler.fleet import Fleet
 from homeport.store.store import Store
 
 
@@ -27,6 +29,7 @@ def standard_reconcilers(
     config: ServerConfig,
     logs: LogStore | None,
     endpoint: str = "",
+    fleet: Fleet | None = None,
 ) -> tuple[Reconciler, ...]:
     """`endpoint`: this server's URL for agents that did not tell theirs. `logs` None: no retention of logs."""
     composer = Composer(
@@ -43,5 +46,6 @@ def standard_reconcilers(
         UnplacedReconciler(),
         ServiceTargets(),
         DrainingTargets(),
+        ServiceReconciler(store.read, fleet or Fleet(store.read), config.inactive_retention),
         Reaper(config, clock, logs),
     )

@@ -66,7 +66,15 @@ async def start_region(
     world = World(arns=arns, store=store, fleet=fleet, clock=clock, ids=ids, sealer=sealer, logs=logs, version=VERSION)
     sockets = AgentSockets(world, config)
     reconcilers = standard_reconcilers(
-        store=store, clock=clock, arns=arns, sealer=sealer, ids=ids, sessions=sockets.acs, config=config, logs=logs
+        store=store,
+        clock=clock,
+        arns=arns,
+        sealer=sealer,
+        ids=ids,
+        sessions=sockets.acs,
+        config=config,
+        logs=logs,
+        fleet=fleet,
     )
     controller = Controller(store, clock, supervisor, reconcilers)
     controller.start()

@@ -1,0 +1,277 @@
+"""A replica service from round to round: what its tasks are worth, what to start and stop, and where that leaves it.
+
+The arithmetic is `rollout`, health `health`, the hold after failures `throttle`, the count of them `circuit_breaker`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from homeport.control import circuit_breaker, deployments, rebalancing, throttle
+from homeport.control.health import Judged, judge
+from homeport.control.image_digests import startable
+from homeport.control.rollout import Blocked, Condition, Limits, LiveTask, RolloutPlan, plan_rollout
+from homeport.control.scale_in import DEFAULT_STRATEGY, give_up_order
+from homeport.control.service_round import TELL_AGAIN_AFTER, Round, by_arn
+from homeport.control.service_tasks import launch_of, start_tasks, stop_tasks
+from homeport.model import service_events
+from homeport.model.deployment import Deployment
+from homeport.model.load_balancer import Target
+from homeport.model.status import StopCode, TaskStatus
+from homeport.model.task import Task
+from homeport.scheduler.constraints import Constraint
+from homeport.shapes import ecs as shapes
+
+CONFIGURATION = "configuration"
+PROTECTION = "protection"
+STARTS = "starts"
+
+
+class View(NamedTuple):
+    """The tasks that are to run, as the arithmetic sees them, with what was found out about each (by ARN)."""
+
+    tasks: list[LiveTask]
+    judged: dict[str, Judged]
+
+
+def replica(round_: Round) -> None:
+    """One round of a rolling deployment, or of a service that stays as it is."""
+    view = look(round_)
+    if round_.primary is None:
+        return
+    round_.change_deployment(round_.primary.id, desired_count=round_.service.desired_count)
+    watch_failures(round_, view)
+    shrink_older(round_, view)
+    extra = rebalancing.surplus(round_, view.tasks)
+    plan = _plan(round_, view, extra)
+    carry_out(round_, view, plan)
+    conclude(round_, plan, is_complete=plan.is_complete and not extra)
+
+
+def settle_ended(round_: Round) -> None:
+    """Count the tasks that stopped before they ran, once; then their rows are of no concern to the service."""
+    failures: dict[str, int] = {}
+    for task in round_.ended:
+        if failed_to_start(task):
+            failures[task.started_by or ""] = failures.get(task.started_by or "", 0) + 1
+        round_.tx.tasks.put(replace(task, is_settled=True))
+    for deployment_id, count in failures.items():
+        row = round_.deployments.get(deployment_id)
+        if row is None:
+            continue
+        rounds, start_after = throttle.after_failure(row.start_failures, row.start_after, round_.now)
+        round_.change_deployment(
+            deployment_id, failed_tasks=row.failed_tasks + count, start_failures=rounds, start_after=start_after
+        )
+        if rounds >= throttle.TELL_FROM:
+            round_.tell(STARTS, service_events.not_starting())
+
+
+def failed_to_start(task: Task) -> bool:
+    """Whether the task ended by itself without ever having been RUNNING."""
+    return task.started_at is None and task.stop_code in (
+        StopCode.TASK_FAILED_TO_START,
+        StopCode.ESSENTIAL_CONTAINER_EXITED,
+    )
+
+
+def look(round_: Round) -> View:
+    """Judge every task; those that are still PENDING on a draining container instance are stopped at once."""
+    grace = float(round_.service.health_check_grace_period_seconds or 0)
+    expected: dict[str, int] = {}
+    tasks: list[LiveTask] = []
+    judged: dict[str, Judged] = {}
+    for task in round_.kept:
+        owner = task.started_by or ""
+        if owner not in expected:
+            expected[owner] = expected_targets(round_, owner)
+        targets: Sequence[Target] = round_.tx.targets.by(owner=task.arn) if expected[owner] else ()
+        verdict = judge(task, targets, expected[owner], grace, round_.now)
+        leaving = is_leaving(round_, task)
+        if leaving and task.last_status.rank < TaskStatus.RUNNING.rank:
+            stop_tasks(round_, [task])
+            continue
+        round_.look_again(verdict.at)
+        judged[task.arn] = verdict
+        tasks.append(LiveTask(task.arn, owner, verdict.condition, leaving, is_protected(round_, task)))
+    return View(tasks, judged)
+
+
+def expected_targets(round_: Round, owner: str) -> int:
+    """In how many target groups a task of the deployment must be healthy."""
+    deployment = round_.deployments.get(owner)
+    revision = None if deployment is None else round_.tx.service_revisions.get(deployment.revision_arn)
+    balancers = round_.service.load_balancers if revision is None else revision.load_balancers
+    return sum(1 for each in balancers if each.target_group_arn)
+
+
+def is_leaving(round_: Round, task: Task) -> bool:
+    instance = round_.tx.container_instances.get(task.container_instance_arn or "")
+    return instance is not None and instance.status == "DRAINING"
+
+
+def is_protected(round_: Round, task: Task) -> bool:
+    if not task.protection_enabled:
+        return False
+    round_.look_again(task.protection_expires_at)
+    return task.protection_expires_at is None or task.protection_expires_at > round_.now
+
+
+def watch_failures(round_: Round, view: View) -> None:
+    """Successes reset what counts failures; too many failures have the circuit breaker trip."""
+    for deployment in (*round_.older(), round_.primary):
+        if deployment is not None:
+            _count_successes(round_, deployment, view)
+    primary = round_.primary
+    configuration = round_.service.deployment_configuration
+    if primary is None or primary.rollout_state != "IN_PROGRESS" or not circuit_breaker.is_enabled(configuration):
+        return
+    if primary.failed_tasks >= circuit_breaker.threshold(configuration, round_.service.desired_count):
+        deployments.fail(round_, primary)
+
+
+def _count_successes(round_: Round, deployment: Deployment, view: View) -> None:
+    own = [task for task in view.tasks if task.deployment_id == deployment.id]
+    running = sum(task.condition is not Condition.STARTING for task in own)
+    well = sum(view.judged[task.arn].is_well for task in own)
+    failed_tasks, start_failures, start_after = (
+        deployment.failed_tasks,
+        deployment.start_failures,
+        deployment.start_after,
+    )
+    if running > deployment.running_seen:
+        start_failures, start_after = 0, None
+        round_.over(STARTS)
+    if well > deployment.well_seen and circuit_breaker.resets(round_.service.deployment_configuration):
+        failed_tasks = 0
+    round_.change_deployment(
+        deployment.id,
+        running_seen=running,
+        well_seen=well,
+        reached_running=deployment.reached_running or running > 0,
+        failed_tasks=failed_tasks,
+        start_failures=start_failures,
+        start_after=start_after,
+    )
+
+
+def shrink_older(round_: Round, view: View) -> None:
+    """Older deployments ought to have no more tasks than the primary one has still to make good."""
+    primary = round_.primary
+    if primary is None or primary.rollout_state == "FAILED":
+        return
+    healthy = sum(task.deployment_id == primary.id and task.condition is Condition.HEALTHY for task in view.tasks)
+    room = max(0, round_.service.desired_count - healthy)
+    for deployment in reversed(round_.older()):
+        count = min(deployment.desired_count, room)
+        room -= count
+        round_.change_deployment(deployment.id, desired_count=count)
+
+
+def limits_of(configuration: shapes.DeploymentConfiguration, desired_count: int) -> Limits:
+    minimum, maximum = configuration.minimum_healthy_percent, configuration.maximum_percent
+    return Limits(desired_count, 100 if minimum is None else minimum, 200 if maximum is None else maximum)
+
+
+def may_start(round_: Round, deployment: Deployment) -> bool:
+    """Whether the deployment may launch tasks: it has not failed, and is not held back after failures."""
+    if deployment.rollout_state == "FAILED" and deployment.status == "PRIMARY":
+        return False
+    if deployment.start_after is not None and round_.now < deployment.start_after:
+        round_.look_again(deployment.start_after)
+        return False
+    return True
+
+
+def _plan(round_: Round, view: View, extra: int) -> RolloutPlan:
+    primary = round_.primary
+    assert primary is not None
+    older = {each.id: each.desired_count for each in round_.older() if may_start(round_, each)}
+    return plan_rollout(
+        limits_of(round_.service.deployment_configuration, round_.service.desired_count + extra),
+        primary.id,
+        older,
+        in_order(round_, view.tasks, round_.service.desired_count),
+        may_start=may_start(round_, primary),
+    )
+
+
+def in_order(round_: Round, tasks: list[LiveTask], enough: int) -> list[LiveTask]:
+    """The tasks in the order in which they are given up; any order will do while none has to be."""
+    primary_id = round_.service.primary_deployment_id
+    if len(tasks) <= enough and all(task.deployment_id == primary_id and not task.is_leaving for task in tasks):
+        return tasks
+    rows = by_arn(round_.live)
+    strategies = round_.service.placement_strategy or DEFAULT_STRATEGY
+    ordered = give_up_order(
+        [rows[task.arn] for task in tasks], strategies, round_.fleet, round_.tx.rng(round_.service.arn)
+    )
+    by_key = {task.arn: task for task in tasks}
+    return [by_key[task.arn] for task in ordered]
+
+
+def carry_out(round_: Round, view: View, plan: RolloutPlan, constraints: tuple[Constraint, ...] = ()) -> None:
+    """Stop, then start: what stops is still in the way, but placement should see that it is going."""
+    rows = by_arn(round_.live)
+    for arn in plan.stop:
+        give_up(round_, rows[arn], view.judged[arn])
+    primary = round_.primary
+    if primary is None:
+        return
+    for deployment, count in [(primary, plan.start)] + [
+        (round_.deployments[deployment_id], count) for deployment_id, count in plan.restart.items()
+    ]:
+        number = startable(round_, deployment, count)
+        start_tasks(round_, launch_of(round_, deployment), number, constraints)
+
+
+def give_up(round_: Round, task: Task, verdict: Judged) -> None:
+    """Stop a task; one that failed its checks is a failure of its deployment, and is said to be unhealthy."""
+    if verdict.condition is not Condition.UNHEALTHY:
+        older = round_.deployments.get(task.started_by or "")
+        stop_tasks(round_, [task])
+        if older is not None and older.status == "ACTIVE":
+            round_.change_deployment(older.id, desired_count=max(0, older.desired_count - 1))
+        return
+    _say_unhealthy(round_, task)
+    stop_tasks(round_, [task], verdict.failure)
+    deployment = round_.deployments.get(task.started_by or "")
+    if deployment is not None:
+        round_.change_deployment(deployment.id, failed_tasks=deployment.failed_tasks + 1)
+
+
+def _say_unhealthy(round_: Round, task: Task) -> None:
+    for target in round_.tx.targets.by(owner=task.arn):
+        if target.state == "unhealthy":
+            why = f"reason {target.description or target.reason or 'Health checks failed'}"
+            round_.say(service_events.unhealthy_target(task.id, target.id, target.target_group_arn, why))
+
+
+def conclude(round_: Round, plan: RolloutPlan, *, is_complete: bool) -> None:
+    """Deployment states, troubles to tell of, and the steady state."""
+    primary = round_.primary
+    assert primary is not None
+    is_alone = deployments.retire(round_, is_replaced=is_complete)
+    if plan.blocked is Blocked.CONFIGURATION:
+        round_.tell(CONFIGURATION, service_events.blocked_by_configuration())
+    elif plan.blocked is Blocked.PROTECTED:
+        round_.tell(PROTECTION, service_events.blocked_by_protection(primary.id))
+    else:
+        round_.over(CONFIGURATION, PROTECTION)
+    if is_complete and is_alone:
+        if primary.rollout_state == "IN_PROGRESS":
+            deployments.complete(round_, primary)
+            deployments.retire(round_, is_replaced=True)
+        say_steady(round_)
+    else:
+        round_.change(steady_since=None, announced_at=None)
+
+
+def say_steady(round_: Round) -> None:
+    """Once when it is reached, and every six hours while it lasts."""
+    service = round_.service
+    if service.announced_at is None or round_.now >= service.announced_at + TELL_AGAIN_AFTER:
+        round_.say(service_events.steady())
+        round_.change(steady_since=service.steady_since or round_.now, announced_at=round_.now)
+    round_.look_again((round_.service.announced_at or round_.now) + TELL_AGAIN_AFTER)
