@@ -31,7 +31,9 @@ def main() -> int:
         _say("1", f"build image {DEMO_IMAGE} from this machine's busybox")
         build_demo_image()
         _say("2", "start Homeport: control plane and agent")
-        _homeport("up", "--detach", "--data-dir", str(data_dir), "--port", str(_free_port()))
+        # Ports of its own, so that the demo runs beside a Homeport that is already up.
+        own = [f"--agent-option=--{name}-port={_free_port()}" for name in ("log-intake", "introspection")]
+        _homeport("up", "--detach", "--data-dir", str(data_dir), "--port", str(_free_port()), *own)
         _run_task(data_dir)
         console.print(f"[bold green]done[/] in {time.monotonic() - started:.1f} s")  # noqa: TID251
         console.print('Yours to keep: .venv/bin/homeport up --detach && eval "$(.venv/bin/homeport env)"')
