@@ -7,9 +7,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from homeport.api import operation as operations
-from homeport.api.gateway import Gateway
+from homeport.api.gateway import OWN_SERVICES, SERVICES, Gateway
 from homeport.base.session import mint_session
-from homeport.shapes import ecs, logs
+from homeport.shapes import ecs
 from tests.api.test_front_door_signatures import JSON_HEADERS, code_of, signed
 from tests.builders import ENDPOINT
 
@@ -232,5 +232,5 @@ def test_key_when_it_is_not_roots_then_denied_by_default(region):
 
 
 def test_handlers_when_imported_then_every_name_is_of_a_served_model():
-    known = {("ecs", name) for name in ecs.OPERATIONS} | {("logs", name) for name in logs.OPERATIONS}
-    assert set(operations.HANDLERS) <= known | {("sts", "GetCallerIdentity"), ("homeport", "ExplainTask")}
+    known = {(service.name, name) for service in (*SERVICES, *OWN_SERVICES) for name in service.operations}
+    assert set(operations.HANDLERS) <= known
