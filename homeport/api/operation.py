@@ -36,7 +36,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class World:
-    """What outlives a request: made once by the server (or a test) and shared by every handler."""
+    """What outlives a request: made once by the server (or a test) and shared by every handler.
+
+    `has_lambda`: an endpoint is configured at which lifecycle hooks of deployments call Lambda functions.
+    """
 
     arns: Arns
     store: Store
@@ -46,6 +49,7 @@ class World:
     sealer: Sealer
     logs: LogStore
     version: str
+    has_lambda: bool = False
 
 
 @dataclass(frozen=True)

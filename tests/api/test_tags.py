@@ -49,7 +49,7 @@ def test_tags_when_put_and_removed_then_listed(region, ecs, kind):
         (f"{PREFIX}task-definition/web:1", "ResourceNotFoundException"),
         (f"{PREFIX}container-instance/default/{'0' * 32}", "ResourceNotFoundException"),
         ("arn:aws:ecs:eu-west-1:123456789012:cluster/default", "ResourceNotFoundException"),
-        (f"{PREFIX}service/default/web", "InvalidParameterException"),
+        (f"{PREFIX}service/default/web", "ResourceNotFoundException"),
         ("default", "InvalidParameterException"),
         ("arn:aws:s3:::bucket", "InvalidParameterException"),
         ("", "InvalidParameterException"),

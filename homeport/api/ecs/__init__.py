@@ -8,8 +8,12 @@ from homeport.api.ecs import (
     container_instances,
     protection,
     run_task,
+    service_deployments,
+    service_lists,
+    services,
     tags,
     task_definitions,
+    task_sets,
     tasks,
 )
 
@@ -21,7 +25,11 @@ __all__ = [
     "container_instances",
     "protection",
     "run_task",
+    "service_deployments",
+    "service_lists",
+    "services",
     "tags",
     "task_definitions",
+    "task_sets",
     "tasks",
 ]

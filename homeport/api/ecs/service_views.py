@@ -205,7 +205,9 @@ def service_deployment_view(tx: Tables, attempt: ServiceDeployment) -> shapes.Se
         finished_at=attempt.finished_at,
         stopped_at=attempt.stopped_at,
         updated_at=attempt.updated_at,
-        source_service_revisions=tuple(_source_view(tx, attempt, each.arn, each.deployment_id, counts) for each in attempt.sources),
+        source_service_revisions=tuple(
+            _source_view(tx, attempt, each.arn, each.deployment_id, counts) for each in attempt.sources
+        ),
         target_service_revision=_target_view(service, attempt, target, counts),
         status=attempt.status,
         status_reason=attempt.status_reason,
