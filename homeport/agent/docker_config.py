@@ -21,6 +21,7 @@ TASK_ARN_LABEL = f"{LABEL_PREFIX}task-arn"
 CONTAINER_NAME_LABEL = f"{LABEL_PREFIX}container-name"
 CLUSTER_LABEL = f"{LABEL_PREFIX}cluster"
 AGENT_LABEL = "homeport.agent"
+WELL_KNOWN_ENDPOINT = "http://169.254.170.2"
 LEAST_CPU_SHARES, MOST_CPU_SHARES = 2, 262_144
 LEAST_MEMORY_MIB = 4
 _MIB = 1024 * 1024
@@ -35,7 +36,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     agent_id: str
     cluster: str
     region: str
-    endpoint: str | None = "http://169.254.170.2"
+    endpoint: str | None = WELL_KNOWN_ENDPOINT
 
 
 def container_body(
@@ -73,10 +74,17 @@ def environment(task: TaskRecord, container: ContainerRecord, around: Surroundin
         values["ECS_CONTAINER_METADATA_URI_V4"] = f"{around.endpoint}/v4/{container.endpoint_id}"
         values["ECS_AGENT_URI"] = f"{around.endpoint}/api/{container.endpoint_id}"
         if task.credentials_id is not None:
-            values["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] = f"/v2/credentials/{task.credentials_id}"
+            values |= _credentials_address(around.endpoint, f"/v2/credentials/{task.credentials_id}")
     if "AWS_REGION" not in values and "AWS_DEFAULT_REGION" not in values:
         values["AWS_REGION"] = values["AWS_DEFAULT_REGION"] = around.region
     return [f"{name}={value}" for name, value in values.items()]
+
+
+def _credentials_address(endpoint: str, path: str) -> dict[str, str]:
+    """SDKs take a relative address to be on port 80 of 169.254.170.2; an agent on another port needs the full one."""
+    if endpoint == WELL_KNOWN_ENDPOINT:
+        return {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path}
+    return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{endpoint}{path}"}
 
 
 def labels(task: TaskRecord, container: ContainerRecord, around: Surroundings) -> dict[str, str]:

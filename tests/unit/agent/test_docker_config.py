@@ -182,3 +182,13 @@ def test_overlay_merges_objects_and_replaces_the_rest() -> None:
         "c": [2],
         "d": 1,
     }
+
+
+def test_environment_when_the_agent_is_not_on_port_80_then_credentials_have_their_full_address():
+    around = replace(AROUND, endpoint="http://169.254.170.2:40001")
+    task = new_record(
+        a_task(1, a_container(), role_credentials=CREDENTIALS), 0.0, endpoint_seed="seed", task_limits=False
+    )
+    env = env_of(container_body(task, task.containers[0], (), around))
+    assert env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] == "http://169.254.170.2:40001/v2/credentials/cred-1"
+    assert "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" not in env
