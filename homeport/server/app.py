@@ -13,6 +13,7 @@ from homeport.base.local import master_key, write_state
 from homeport.base.log import get_logger
 from homeport.base.supervise import Supervisor
 from homeport.drivers.logs.sqlite import SqliteLogStore
+from homeport.drivers.probe.network import NetworkProber
 from homeport.server.http import HttpServer
 from homeport.server.region import start_region
 from homeport.store.sqlite import SqliteJournal
@@ -27,7 +28,16 @@ async def run_server(config: ServerConfig) -> int:
     supervisor = Supervisor(clock)
     journal = SqliteJournal(config.data_dir / "state.db")
     logs = SqliteLogStore(config.data_dir / "logs.db")
-    region = await start_region(config, journal, clock, system_ids(), master_key(config.data_dir), logs, supervisor)
+    region = await start_region(
+        config,
+        journal,
+        clock,
+        system_ids(),
+        master_key(config.data_dir),
+        logs,
+        supervisor,
+        prober=NetworkProber(),
+    )
     http = HttpServer(region.gateway, region.sockets)
     port = await http.start(config.host, config.port)
     _settle_memory()

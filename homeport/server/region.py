@@ -17,10 +17,12 @@ from homeport.base.ids import Ids
 from homeport.base.log import get_logger
 from homeport.base.seal import Sealer
 from homeport.base.supervise import Supervisor
+from homeport.control.health_checks import HealthChecks
 from homeport.control.reconcilers import standard_reconcilers
 from homeport.control.runner import Controller
 from homeport.control.startup import close_former_sessions
 from homeport.drivers.logs import LogStore
+from homeport.drivers.probe import Prober
 from homeport.scheduler.fleet import Fleet
 from homeport.server.bootstrap import bootstrap
 from homeport.store.journal import Journal
@@ -54,8 +56,12 @@ async def start_region(
     sealer: Sealer,
     logs: LogStore,
     supervisor: Supervisor,
+    prober: Prober | None = None,
 ) -> RegionParts:
-    """Load, bootstrap and start. Raises `bootstrap.WrongRegionError`."""
+    """Load, bootstrap and start. Raises `bootstrap.WrongRegionError`.
+
+    Without a `prober` the health of targets is not checked: they stay as they are registered.
+    """
     store = Store(journal, clock, ids)
     fleet = Fleet(store.read)
     started = clock.monotonic()
@@ -76,6 +82,8 @@ async def start_region(
         logs=logs,
         fleet=fleet,
     )
+    if prober is not None:
+        reconcilers = (*reconcilers, HealthChecks(prober, supervisor, ids.rng()))
     controller = Controller(store, clock, supervisor, reconcilers)
     controller.start()
     return RegionParts(world, Gateway(world), sockets, controller)
