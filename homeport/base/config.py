@@ -14,6 +14,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     `instance_lost_after`: how long an agent may be away before its container instance counts as terminated and its
     tasks as lost. `task_retention`: how long STOPPED tasks stay visible (ECS: at least an hour).
     `inactive_retention`: how long INACTIVE clusters and container instances stay visible.
+    `hosts_file`: where the names of load balancers are kept for this host's programs (None: nowhere).
     """
 
     data_dir: Path
@@ -25,6 +26,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     inactive_retention: float = 3600.0
     credentials_lifetime: float = 6 * 3600.0
     heartbeat_interval: float = 30.0
+    hosts_file: Path | None = None
     log_level: str = "info"
 
 

@@ -14,10 +14,12 @@ from homeport.cli import local
 
 def collect(data_dir: Path) -> dict[str, Any]:
     """`{"endpoint", "server": {"pid", "running"}, "agent": {"pid", "running", …}, "supervisor": …, "health": …}`."""
-    server, agent, supervisor = (read_state(data_dir, name) for name in ("server", "agent", "supervisor"))
+    server, agent, supervisor, balancer = (
+        read_state(data_dir, name) for name in ("server", "agent", "supervisor", "balancer")
+    )
     endpoint = server.get("endpoint")
     facts: dict[str, Any] = {"endpoint": endpoint, "dataDir": str(data_dir)}
-    for name, state in (("server", server), ("agent", agent), ("supervisor", supervisor)):
+    for name, state in (("server", server), ("agent", agent), ("supervisor", supervisor), ("balancer", balancer)):
         pid = state.get("pid")
         facts[name] = {"pid": pid if is_running(pid) else None, "running": is_running(pid)}
     facts["agent"]["containerInstanceArn"] = agent.get("containerInstanceArn")
@@ -36,7 +38,7 @@ def show_status(data_dir: Path, *, as_json: bool) -> int:
     table.add_row(
         "endpoint", f"{facts['endpoint'] or '–'}  {'answers' if facts['health'] else '[red]does not answer[/]'}"
     )
-    for name in ("supervisor", "server", "agent"):
+    for name in ("supervisor", "server", "agent", "balancer"):
         state = facts[name]
         table.add_row(name, f"pid {state['pid']}" if state["running"] else "[red]not running[/]")
     table.add_row("instance", facts["agent"]["containerInstanceArn"] or "–")

@@ -1,6 +1,6 @@
-"""Two processes, server and agent, kept alive: `python -m homeport.cli.supervisor`.
+"""Three processes, server, agent and the load balancers' Envoy, kept alive: `python -m homeport.cli.supervisor`.
 
-Each child that dies is started again after 0.1 s, doubling to 5 s while it keeps dying. SIGTERM stops both; the
+Each child that dies is started again after 0.1 s, doubling to 5 s while it keeps dying. SIGTERM stops them; the
 containers go on. Where the children are now stands in `supervisor.json`; their logs go to `logs/NAME.log`.
 """
 
@@ -21,6 +21,8 @@ from homeport.base.listening import LOG_INTAKE, VARIABLE, listening_socket
 from homeport.base.local import read_state, root_credentials, write_state
 from homeport.base.log import configure_logging, get_logger
 from homeport.base.supervise import Supervisor
+from homeport.drivers.network.addresses import release as release_addresses
+from homeport.drivers.network.hosts import rewrite
 
 log = get_logger("supervisor")
 #: A child that ran this long was well: what killed it is not its own start.
@@ -107,7 +109,7 @@ class Keeper:
         write_state(self._data_dir, "supervisor", state)
 
     async def stop(self) -> None:
-        """SIGTERM to both; SIGKILL after 10 s."""
+        """SIGTERM to all; SIGKILL after 10 s."""
         self._stopping = True
         processes = list(self._running.values())
         for process in processes:
@@ -143,7 +145,17 @@ async def supervise(data_dir: Path, commands: dict[str, list[str]], *, show_logs
     await stop.wait()
     await keeper.stop()
     await supervisor.close()
+    release_host(data_dir)
     write_state(data_dir, "supervisor", {})
+
+
+def release_host(data_dir: Path) -> None:
+    """Give back the addresses and names of load balancers that nobody serves any more."""
+    release_addresses(data_dir)
+    hosts_file = read_state(data_dir, "server").get("hostsFile")
+    if hosts_file:
+        with suppress(OSError):
+            rewrite(Path(hosts_file), str(data_dir), {})
 
 
 @click.command()
@@ -157,6 +169,7 @@ def main(data_dir: Path, show_logs: bool, server_options: tuple[str, ...], agent
     commands = {
         "server": [*python, "homeport.server", "--data-dir", str(data_dir), *server_options],
         "agent": [*python, "homeport.agent", "--data-dir", str(data_dir), *agent_options],
+        "balancer": [*python, "homeport.drivers.balancer.process", str(data_dir)],
     }
     asyncio.run(supervise(data_dir, commands, show_logs=show_logs))
 

@@ -13,6 +13,8 @@ from rich.console import Console
 
 from homeport.base.local import is_running, read_state
 from homeport.cli import local
+from homeport.cli.ports import agent_port_options
+from homeport.cli.supervisor import release_host
 
 console = Console(stderr=True, highlight=False)
 
@@ -41,7 +43,7 @@ def bring_up(options: UpOptions) -> None:
         _wait_until_ready(options)
         _print_next_steps(options)
         return
-    for orphan in ("agent", "server"):  # children whose supervisor was killed would keep the port
+    for orphan in ("agent", "server", "balancer"):  # children whose supervisor was killed would keep the port
         _end(options.data_dir, orphan, 10)
     _check_port(options)
     process = _start_supervisor(options)
@@ -60,12 +62,16 @@ def bring_up(options: UpOptions) -> None:
 
 
 def bring_down(data_dir: Path) -> None:
-    """Stop the supervisor and with it both children; containers go on."""
-    ended = [_end(data_dir, name, seconds) for name, seconds in (("supervisor", 25), ("agent", 10), ("server", 10))]
+    """Stop the supervisor and with it its children; containers go on."""
+    parts = (("supervisor", 25), ("agent", 10), ("server", 10), ("balancer", 5))
+    ended = [_end(data_dir, name, seconds) for name, seconds in parts]
+    release_host(data_dir)
     if not any(ended):
         console.print("nothing runs here")
         return
-    console.print("server and agent are down; containers go on and the next `homeport up` finds them again")
+    console.print(
+        "server, agent and load balancers are down; containers go on and the next `homeport up` finds them again"
+    )
 
 
 def _end(data_dir: Path, name: str, seconds: float) -> bool:
@@ -102,6 +108,7 @@ def _start_supervisor(options: UpOptions) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "homeport.cli.supervisor", "--data-dir", str(options.data_dir)]
     server = (f"--host={options.host}", f"--port={options.port}", f"--region={options.region}", *options.server_options)
     agent = (f"--endpoint={options.endpoint}", f"--region={options.region}", *options.agent_options)
+    agent += tuple(agent_port_options(options.data_dir, agent))
     command += [f"--server={option}" for option in server] + [f"--agent={option}" for option in agent]
     if options.foreground:
         return subprocess.Popen([*command, "--show-logs"], start_new_session=options.detach)  # noqa: S603 - our own module

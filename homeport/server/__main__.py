@@ -36,9 +36,23 @@ from homeport.server.bootstrap import WrongRegionError
 @click.option(
     "--task-retention", type=float, default=3600.0, show_default=True, help="Seconds that STOPPED tasks stay visible."
 )
+@click.option(
+    "--hosts-file",
+    type=click.Path(path_type=Path),
+    default=lambda: "/etc/hosts" if os.access("/etc/hosts", os.W_OK) else "",
+    show_default="/etc/hosts if it may be written",
+    help="File that tells this host the names of load balancers; empty for none.",
+)
 @click.option("--log-level", default="info", show_default=True)
 def main(
-    data_dir: Path, host: str, port: int, region: str, instance_lost_after: float, task_retention: float, log_level: str
+    data_dir: Path,
+    host: str,
+    port: int,
+    region: str,
+    instance_lost_after: float,
+    task_retention: float,
+    hosts_file: Path,
+    log_level: str,
 ) -> None:
     """Run the Homeport control plane: the AWS endpoint and the schedulers behind it."""
     configure_logging(level=log_level, json_lines=not sys.stderr.isatty())
@@ -49,6 +63,7 @@ def main(
         region=region,
         instance_lost_after=instance_lost_after,
         task_retention=task_retention,
+        hosts_file=hosts_file if str(hosts_file) not in ("", ".") else None,
         log_level=log_level,
     )
     try:

@@ -12,8 +12,13 @@ from homeport.base.ids import system_ids
 from homeport.base.local import master_key, write_state
 from homeport.base.log import get_logger
 from homeport.base.supervise import Supervisor
+from homeport.control.reconcilers import DataPlane
+from homeport.drivers.balancer.envoy import EnvoyBalancer
 from homeport.drivers.logs.sqlite import SqliteLogStore
 from homeport.drivers.probe.network import NetworkProber
+from homeport.drivers.network import HostNames
+from homeport.drivers.network.addresses import LoopbackAddresses
+from homeport.drivers.network.hosts import HostsFile, NoHostNames
 from homeport.server.http import HttpServer
 from homeport.server.region import start_region
 from homeport.store.sqlite import SqliteJournal
@@ -28,6 +33,8 @@ async def run_server(config: ServerConfig) -> int:
     supervisor = Supervisor(clock)
     journal = SqliteJournal(config.data_dir / "state.db")
     logs = SqliteLogStore(config.data_dir / "logs.db")
+    balancer = EnvoyBalancer(config.data_dir, supervisor)
+    await balancer.start()
     region = await start_region(
         config,
         journal,
@@ -36,6 +43,7 @@ async def run_server(config: ServerConfig) -> int:
         master_key(config.data_dir),
         logs,
         supervisor,
+        data_plane=DataPlane(balancer, LoopbackAddresses(config.data_dir), _host_names(config)),
         prober=NetworkProber(),
     )
     http = HttpServer(region.gateway, region.sockets)
@@ -46,9 +54,14 @@ async def run_server(config: ServerConfig) -> int:
     await region.sockets.close()
     await http.close()
     await region.stop()
+    await balancer.close()
     await supervisor.close()
     log.info("server_ended", code=code)
     return code
+
+
+def _host_names(config: ServerConfig) -> HostNames:
+    return HostsFile(config.hosts_file, str(config.data_dir)) if config.hosts_file else NoHostNames()
 
 
 def _settle_memory() -> None:
@@ -62,6 +75,7 @@ def _publish(config: ServerConfig, port: int, account_id: str) -> None:
     address = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host  # noqa: S104 - compared, not bound
     endpoint = f"http://{address}:{port}"
     state = {"pid": os.getpid(), "endpoint": endpoint, "port": port, "region": config.region, "accountId": account_id}
+    state["hostsFile"] = str(config.hosts_file) if config.hosts_file else None
     write_state(config.data_dir, "server", state)
     log.info("server_ready", endpoint=endpoint, account_id=account_id)
 

@@ -18,7 +18,7 @@ from homeport.base.log import get_logger
 from homeport.base.seal import Sealer
 from homeport.base.supervise import Supervisor
 from homeport.control.health_checks import HealthChecks
-from homeport.control.reconcilers import standard_reconcilers
+from homeport.control.reconcilers import DataPlane, standard_reconcilers
 from homeport.control.runner import Controller
 from homeport.control.startup import close_former_sessions
 from homeport.drivers.logs import LogStore
@@ -56,9 +56,10 @@ async def start_region(
     sealer: Sealer,
     logs: LogStore,
     supervisor: Supervisor,
+    data_plane: DataPlane | None = None,
     prober: Prober | None = None,
 ) -> RegionParts:
-    """Load, bootstrap and start. Raises `bootstrap.WrongRegionError`.
+    """Load, bootstrap and start; without a `data_plane` load balancers stay provisioning. Raises `bootstrap.WrongRegionError`.
 
     Without a `prober` the health of targets is not checked: they stay as they are registered.
     """
@@ -81,6 +82,7 @@ async def start_region(
         config=config,
         logs=logs,
         fleet=fleet,
+        data_plane=data_plane,
     )
     if prober is not None:
         reconcilers = (*reconcilers, HealthChecks(prober, supervisor, ids.rng()))

@@ -4,6 +4,7 @@ One call, `apply`, takes the whole desired configuration; the driver finds what 
 ARNs or of tasks: ids are opaque, conditions and actions carry ELB's meaning in the simplest form that serves it.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Struct
@@ -12,7 +13,15 @@ from homeport.base.errors import Permanent
 
 
 class Rejected(Permanent):
-    """The data plane refused an update whole and keeps serving the former one; the text is its own."""
+    """The data plane refused an update and keeps serving the former one; the text is its own.
+
+    `ids` are the listeners and target groups that may be to blame; empty when it cannot be told.
+    """
+
+    def __init__(self, text: str, ids: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.text = text
+        self.ids = ids
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -48,11 +57,13 @@ class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`field` is host, path, method, query, source-ip or header (then `name` is the header's). Values are alternatives.
 
     Host, path, header and query values may hold `*` and `?`. A query value is `KEY=VALUE`, or `=VALUE` for any key.
+    `is_regex`: the values are regular expressions instead, found anywhere in the text (host, path and header only).
     """
 
     field: str
     values: tuple[str, ...]
     name: str = ""
+    is_regex: bool = False
 
 
 class WeightedGroup(Struct, frozen=True, kw_only=True):
@@ -105,7 +116,10 @@ class Certificate(Struct, frozen=True, kw_only=True):
 
 
 class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`protocol` HTTP, HTTPS, TCP, TLS, UDP or TCP_UDP. For TCP and UDP the default action is a Forward."""
+    """`protocol` HTTP, HTTPS, TCP, TLS, UDP or TCP_UDP. For all but the first two the default action is a Forward.
+
+    `http2` is about HTTPS, `alpn` (protocols to offer, best first) about TLS. `xff_mode` append, preserve or remove.
+    """
 
     id: str
     address: str
@@ -116,6 +130,7 @@ class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
     certificates: tuple[Certificate, ...] = ()
     tls_minimum: str = "TLSv1_2"
     http2: bool = True
+    alpn: tuple[str, ...] = ()
     idle_timeout_seconds: int = 60
     client_keep_alive_seconds: int = 3600
     access_log_path: str | None = None
@@ -140,4 +155,9 @@ class Balancer(Protocol):
         ...
 
     def is_connected(self) -> bool: ...
+
+    def on_connected(self, callback: Callable[[], None]) -> None:
+        """Call back whenever the data plane has (re)connected: what it says to the configuration may have changed."""
+        ...
+
     async def close(self) -> None: ...

@@ -6,12 +6,15 @@ it into a private header before routing, which is removed before the request goe
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from homeport.drivers.balancer import Action, Condition, FixedResponse, Forward, Redirect, Rule
+from homeport.drivers.balancer import Action, Condition, FixedResponse, Forward, Redirect, Rule, TargetGroup
 
 SOURCE_HEADER = "x-homeport-source"
 TYPE = "type.googleapis.com/"
+STICKY_FILTER = "envoy.filters.http.stateful_session"
+STICKY_FILTER_TYPE = "envoy.extensions.filters.http.stateful_session.v3.StatefulSession"
 Json = dict[str, Any]
 
 
@@ -20,20 +23,19 @@ def wildcard(pattern: str) -> str:
     return "".join(".*" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern)
 
 
-def route_matcher(rules: tuple[Rule, ...], default: Action) -> Json:
-    """The virtual host's matcher: rules by priority, then the default action."""
+def route_matcher(rules: tuple[Rule, ...], default: Action, groups: Mapping[str, TargetGroup]) -> Json:
+    """The virtual host's matcher: rules by priority, then the default action. `groups` by id tell of stickiness."""
     ordered = sorted(rules, key=lambda rule: rule.priority)
-    entries = [{"predicate": _all_of(rule.conditions), "on_match": _on_match(rule.action)} for rule in ordered]
-    matcher: Json = {"on_no_match": _on_match(default)}
+    entries = [{"predicate": _all_of(rule.conditions), "on_match": _on_match(rule.action, groups)} for rule in ordered]
+    matcher: Json = {"on_no_match": _on_match(default, groups)}
     if entries:
         matcher["matcher_list"] = {"matchers": entries}
     return matcher
 
 
-def _on_match(action: Action) -> Json:
-    return {
-        "action": {"name": "route", "typed_config": {"@type": f"{TYPE}envoy.config.route.v3.Route", **route(action)}}
-    }
+def _on_match(action: Action, groups: Mapping[str, TargetGroup]) -> Json:
+    config = {"@type": f"{TYPE}envoy.config.route.v3.Route", **route(action, groups)}
+    return {"action": {"name": "route", "typed_config": config}}
 
 
 def _all_of(conditions: tuple[Condition, ...]) -> Json:
@@ -52,6 +54,8 @@ def _any_of(predicates: list[Json]) -> Json:
 
 def _predicate(condition: Condition, value: str) -> Json:
     """One value of one condition, as ELB compares it: hosts, headers and query parts ignore case, paths and methods do not."""
+    if condition.is_regex:
+        return _found(condition, value)
     if condition.field == "host":
         return _header(":authority", f"(?i){wildcard(value)}(:[0-9]+)?")
     if condition.field == "path":
@@ -64,6 +68,15 @@ def _predicate(condition: Condition, value: str) -> Json:
             ":path", f"(?i)[^?]*[?](.*&)?{wildcard(key) or '[^&=]*'}={wildcard(text).replace('.*', '[^&]*')}(&.*)?"
         )
     return _header(condition.name.lower(), f"(?i){wildcard(value)}")
+
+
+def _found(condition: Condition, pattern: str) -> Json:
+    """A regular expression of the user, found anywhere in host (without port), path (without query) or header."""
+    if condition.field == "host":
+        return _header(":authority", f"(?i)[^:]*?(?:{pattern})[^:]*(:[0-9]+)?")
+    if condition.field == "path":
+        return _header(":path", f"[^?]*?(?:{pattern})[^?]*([?].*)?")
+    return _header(condition.name.lower(), f".*?(?:{pattern}).*")
 
 
 def _header(name: str, regex: str) -> Json:
@@ -92,28 +105,74 @@ def _source_ip(cidrs: tuple[str, ...]) -> Json:
     }
 
 
-def route(action: Action) -> Json:
+def route(action: Action, groups: Mapping[str, TargetGroup]) -> Json:
     """The action as an Envoy route. Time-outs are the listener's (idle time-out), never a route's."""
     if isinstance(action, Forward):
-        return {"match": {"prefix": "/"}, "route": forward(action)}
+        return {"match": {"prefix": "/"}, **forward(action, groups)}
     if isinstance(action, Redirect):
         return {"match": {"prefix": "/"}, "redirect": redirect(action)}
     return {"match": {"prefix": "/"}, **fixed_response(action)}
 
 
-def forward(action: Forward) -> Json:
+#: A request that never reached a target (it refused the connection, or was going away) is given to another one.
+_RETRIES: Json = {
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": 3,
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {
+                "@type": f"{TYPE}envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+            },
+        }
+    ],
+    "host_selection_retry_max_attempts": 5,
+    "retry_back_off": {"base_interval": "0.010s", "max_interval": "0.050s"},
+}
+
+
+def forward(action: Forward, groups: Mapping[str, TargetGroup]) -> Json:
     """Weights of zero are left out; a forward whose weights are all zero answers 503, as ELB does."""
-    common: Json = {"timeout": "0s", "upgrade_configs": [{"upgrade_type": "websocket"}]}
-    groups = [group for group in action.groups if group.weight > 0]
-    if not groups:
-        return {"cluster": "none", "cluster_not_found_response_code": "SERVICE_UNAVAILABLE", **common}
-    if len(groups) == 1:
-        return {"cluster": groups[0].target_group_id, **common}
-    weighted: Json = {"clusters": [{"name": group.target_group_id, "weight": group.weight} for group in groups]}
+    common: Json = {
+        "timeout": "0s",
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "retry_policy": _RETRIES,
+        "cluster_not_found_response_code": "SERVICE_UNAVAILABLE",
+    }
+    weighted = [group for group in action.groups if group.weight > 0]
+    if not weighted:
+        return {"route": {"cluster": "none", **common}}
+    if len(weighted) == 1:
+        name = weighted[0].target_group_id
+        return {"route": {"cluster": name, **common}, **_sticky(groups.get(name))}
+    clusters: Json = {
+        "clusters": [
+            {"name": each.target_group_id, "weight": each.weight, **_sticky(groups.get(each.target_group_id))}
+            for each in weighted
+        ]
+    }
     if action.sticky_seconds:
-        weighted["use_hash_policy"] = True
+        clusters["use_hash_policy"] = True
         common["hash_policy"] = [{"cookie": {"name": "AWSALBTG", "ttl": f"{action.sticky_seconds}s", "path": "/"}}]
-    return {"weighted_clusters": weighted, **common}
+    return {"route": {"weighted_clusters": clusters, **common}}
+
+
+def _sticky(group: TargetGroup | None) -> Json:
+    """A group's cookie, which names the target that a client was first given."""
+    if group is None or not group.sticky_cookie:
+        return {}
+    cookie: Json = {"name": group.sticky_cookie, "path": "/"}
+    if group.sticky_seconds:
+        cookie["ttl"] = f"{group.sticky_seconds}s"
+    state = {
+        "@type": f"{TYPE}envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState",
+        "cookie": cookie,
+    }
+    session = {
+        "@type": f"{TYPE}{STICKY_FILTER_TYPE}PerRoute",
+        "stateful_session": {"session_state": {"name": "envoy.http.stateful_session.cookie", "typed_config": state}},
+    }
+    return {"typed_per_filter_config": {STICKY_FILTER: session}}
 
 
 _REDIRECT_CODES = {

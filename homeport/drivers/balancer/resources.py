@@ -6,8 +6,16 @@ listener or cluster: none of these changes closes a connection.
 
 from typing import Any, NamedTuple
 
-from homeport.drivers.balancer import Certificate, Configuration, Forward, Listener, Target, TargetGroup
-from homeport.drivers.balancer.matching import SOURCE_HEADER, TYPE, route_matcher
+from homeport.drivers.balancer import (
+    Certificate,
+    Configuration,
+    Forward,
+    Listener,
+    Target,
+    TargetGroup,
+    WeightedGroup,
+)
+from homeport.drivers.balancer.matching import SOURCE_HEADER, STICKY_FILTER, STICKY_FILTER_TYPE, TYPE, route_matcher
 
 Json = dict[str, Any]
 _HTTP_LISTENERS = ("HTTP", "HTTPS")
@@ -30,12 +38,12 @@ def render(configuration: Configuration) -> Resources:
     groups = {group.id: group for group in configuration.target_groups}
     listeners: dict[str, Json] = {}
     for listener in configuration.listeners:
-        listeners |= _listener(listener, groups)
+        listeners |= _listener(listener)
     return Resources(
         clusters={group.id: cluster(group) for group in configuration.target_groups},
         endpoints={group.id: endpoints(group) for group in configuration.target_groups},
         listeners=listeners,
-        routes={item.id: routes(item) for item in configuration.listeners if item.protocol in _HTTP_LISTENERS},
+        routes={item.id: routes(item, groups) for item in configuration.listeners if item.protocol in _HTTP_LISTENERS},
     )
 
 
@@ -98,10 +106,16 @@ def _upstream_transport(group: TargetGroup) -> Json | None:
 
 
 def endpoints(group: TargetGroup) -> Json:
-    """The targets with their health; draining ones keep what they have and get nothing new."""
+    """The targets with their health; draining ones keep what they have and get nothing new.
+
+    When none is healthy every target that is there gets requests. Those that drain must not, so they are left out then;
+    their open connections go on.
+    """
+    fails_open = all(target.health != "healthy" for target in group.targets)
+    there = [target for target in group.targets if target.health != "draining" or not fails_open]
     return {
         "cluster_name": group.id,
-        "endpoints": [{"lb_endpoints": [_endpoint(group, target) for target in group.targets]}],
+        "endpoints": [{"lb_endpoints": [_endpoint(group, target) for target in there]}],
     }
 
 
@@ -118,29 +132,25 @@ def _endpoint(group: TargetGroup, target: Target) -> Json:
 # ---- listeners ------------------------------------------------------------------------------------------------------
 
 
-def _listener(listener: Listener, groups: dict[str, TargetGroup]) -> dict[str, Json]:
+def _listener(listener: Listener) -> dict[str, Json]:
     """One listener; TCP_UDP is two sockets."""
     if listener.protocol == "TCP_UDP":
         return {
-            f"{listener.id}/tcp": _stream_listener(f"{listener.id}/tcp", listener, groups),
+            f"{listener.id}/tcp": _stream_listener(f"{listener.id}/tcp", listener),
             f"{listener.id}/udp": _udp_listener(f"{listener.id}/udp", listener),
         }
     if listener.protocol == "UDP":
         return {listener.id: _udp_listener(listener.id, listener)}
-    return {listener.id: _stream_listener(listener.id, listener, groups)}
+    return {listener.id: _stream_listener(listener.id, listener)}
 
 
 def _address(listener: Listener, protocol: str) -> Json:
     return {"socket_address": {"protocol": protocol, "address": listener.address, "port_value": listener.port}}
 
 
-def _stream_listener(name: str, listener: Listener, groups: dict[str, TargetGroup]) -> Json:
+def _stream_listener(name: str, listener: Listener) -> Json:
     """HTTP, HTTPS, TCP and TLS: one filter chain, or one a certificate."""
-    filters = (
-        [_connection_manager(listener, groups)]
-        if listener.protocol in _HTTP_LISTENERS
-        else [_tcp_proxy(name, listener)]
-    )
+    filters = [_connection_manager(listener)] if listener.protocol in _HTTP_LISTENERS else [_tcp_proxy(listener)]
     result: Json = {"name": name, "address": _address(listener, "TCP"), "enable_reuse_port": False}
     if listener.protocol not in ("HTTPS", "TLS"):
         return result | {"filter_chains": [{"filters": filters}]}
@@ -166,6 +176,8 @@ def _tls_chain(listener: Listener, certificate: Certificate, filters: list[Json]
     }
     if listener.protocol == "HTTPS":
         common["alpn_protocols"] = ["h2", "http/1.1"] if listener.http2 else ["http/1.1"]
+    elif listener.alpn:
+        common["alpn_protocols"] = list(listener.alpn)
     context = {
         "@type": f"{TYPE}envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
         "common_tls_context": common,
@@ -180,12 +192,7 @@ def _tls_chain(listener: Listener, certificate: Certificate, filters: list[Json]
     return chain
 
 
-def _groups_of(listener: Listener) -> list[str]:
-    actions = [listener.default, *(rule.action for rule in listener.rules)]
-    return [group.target_group_id for action in actions if isinstance(action, Forward) for group in action.groups]
-
-
-def _connection_manager(listener: Listener, groups: dict[str, TargetGroup]) -> Json:
+def _connection_manager(listener: Listener) -> Json:
     """The HTTP connection manager. Its routes come as a resource of their own under the listener's id."""
     manager: Json = {
         "@type": f"{TYPE}envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -197,17 +204,18 @@ def _connection_manager(listener: Listener, groups: dict[str, TargetGroup]) -> J
         "common_http_protocol_options": {
             "idle_timeout": f"{listener.idle_timeout_seconds}s",
             "max_connection_duration": f"{listener.client_keep_alive_seconds}s",
-            "headers_with_underscores_action": "ALLOW",
+            "headers_with_underscores_action": "DROP_HEADER" if listener.drop_invalid_headers else "ALLOW",
         },
-        "use_remote_address": listener.xff_mode == "append",
-        "skip_xff_append": listener.xff_mode == "preserve",
+        "use_remote_address": True,
+        "skip_xff_append": listener.xff_mode != "append",
         "append_x_forwarded_port": True,
         "normalize_path": False,
         "server_name": "awselb/2.0",
+        "server_header_transformation": "APPEND_IF_ABSENT",
         "generate_request_id": False,
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "early_header_mutation_extensions": [_source_mutation()],
-        "http_filters": [*_sticky_filters(listener, groups), _router()],
+        "http_filters": [_sticky_filter(), _router()],
     }
     if listener.access_log_path:
         manager["access_log"] = [_access_log(listener.access_log_path, listener)]
@@ -226,29 +234,18 @@ def _source_mutation() -> Json:
     return {"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": mutation}
 
 
-def _sticky_filters(listener: Listener, groups: dict[str, TargetGroup]) -> list[Json]:
-    """Cookie stickiness to a target; the cookie's attributes are those of the first sticky group of the listener."""
-    sticky = [groups[name] for name in _groups_of(listener) if name in groups and groups[name].sticky_cookie]
-    if not sticky:
-        return []
-    cookie: Json = {"name": sticky[0].sticky_cookie, "path": "/"}
-    if sticky[0].sticky_seconds:
-        cookie["ttl"] = f"{sticky[0].sticky_seconds}s"
-    state = {
-        "@type": f"{TYPE}envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState",
-        "cookie": cookie,
-    }
-    session = {
-        "@type": f"{TYPE}envoy.extensions.filters.http.stateful_session.v3.StatefulSession",
-        "session_state": {"name": "envoy.http.stateful_session.cookie", "typed_config": state},
-    }
-    return [{"name": "envoy.filters.http.stateful_session", "typed_config": session}]
+def _sticky_filter() -> Json:
+    """Always there and idle by itself: the routes of sticky target groups switch it on."""
+    return {"name": STICKY_FILTER, "typed_config": {"@type": f"{TYPE}{STICKY_FILTER_TYPE}"}}
 
 
 def _router() -> Json:
     return {
         "name": "envoy.filters.http.router",
-        "typed_config": {"@type": f"{TYPE}envoy.extensions.filters.http.router.v3.Router"},
+        "typed_config": {
+            "@type": f"{TYPE}envoy.extensions.filters.http.router.v3.Router",
+            "suppress_envoy_headers": True,
+        },
     }
 
 
@@ -268,18 +265,23 @@ def _access_log(path: str, listener: Listener) -> Json:
     return {"name": "envoy.access_loggers.file", "typed_config": config}
 
 
-def _weighted(listener: Listener) -> Json:
+def _forwarded(listener: Listener) -> list[WeightedGroup]:
+    """The groups that get anything; heaviest first."""
     action = listener.default
     assert isinstance(action, Forward), "stream listeners forward"
-    groups = [group for group in action.groups if group.weight > 0]
-    if len(groups) == 1:
-        return {"cluster": groups[0].target_group_id}
+    return sorted((group for group in action.groups if group.weight > 0), key=lambda group: -group.weight)
+
+
+def _weighted(listener: Listener) -> Json:
+    groups = _forwarded(listener)
+    if len(groups) < 2:
+        return {"cluster": groups[0].target_group_id if groups else "none"}
     return {
         "weighted_clusters": {"clusters": [{"name": group.target_group_id, "weight": group.weight} for group in groups]}
     }
 
 
-def _tcp_proxy(name: str, listener: Listener) -> Json:
+def _tcp_proxy(listener: Listener) -> Json:
     proxy: Json = {
         "@type": f"{TYPE}envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
         "stat_prefix": "nlb",
@@ -289,11 +291,13 @@ def _tcp_proxy(name: str, listener: Listener) -> Json:
     }
     if listener.access_log_path:
         proxy["access_log"] = [_access_log(listener.access_log_path, listener)]
-    return {"name": f"tcp-{name}", "typed_config": proxy} | {"name": "envoy.filters.network.tcp_proxy"}
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
 
 
 def _udp_listener(name: str, listener: Listener) -> Json:
-    target = _weighted(listener).get("cluster")
+    """Datagrams all go to the heaviest group: they cannot be split by weight."""
+    groups = _forwarded(listener)
+    target = groups[0].target_group_id if groups else "none"
     proxy = {
         "@type": f"{TYPE}envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig",
         "stat_prefix": "nlb",
@@ -319,11 +323,12 @@ def _udp_listener(name: str, listener: Listener) -> Json:
     }
 
 
-def routes(listener: Listener) -> Json:
+def routes(listener: Listener, groups: dict[str, TargetGroup]) -> Json:
     """The listener's rules as one virtual host."""
-    host = {"name": "all", "domains": ["*"], "matcher": route_matcher(listener.rules, listener.default)}
+    host = {"name": "all", "domains": ["*"], "matcher": route_matcher(listener.rules, listener.default, groups)}
+    forwarded_for = ["x-forwarded-for"] if listener.xff_mode == "remove" else []
     return {
         "name": listener.id,
         "virtual_hosts": [host],
-        "request_headers_to_remove": [SOURCE_HEADER, "x-envoy-external-address"],
+        "request_headers_to_remove": [SOURCE_HEADER, "x-envoy-external-address", *forwarded_for],
     }

@@ -1,5 +1,7 @@
-"""Envoy's protobuf messages, from and to plain dicts; the only file that imports their classes (slow to import, so late)."""
+"""Envoy's protobuf messages; the only file that imports their classes (which takes a second or two, so it is done late)."""
 
+import warnings
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -26,6 +28,13 @@ class DiscoveryRequest(NamedTuple):
 
 @cache
 def _classes() -> dict[str, Any]:
+    """The generated classes. Loading them warns of deprecations in their own code, which are not for our users."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _load_classes()
+
+
+def _load_classes() -> dict[str, Any]:
     from envoy_data_plane.envoy.config.cluster.v3 import Cluster
     from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
     from envoy_data_plane.envoy.config.listener.v3 import Listener
@@ -50,6 +59,7 @@ def _register_extensions() -> None:
         "http.early_header_mutation.header_mutation.v3",
         "http.stateful_session.cookie.v3",
         "matching.input_matchers.ip.v3",
+        "retry.host.previous_hosts.v3",
         "transport_sockets.proxy_protocol.v3",
         "transport_sockets.raw_buffer.v3",
         "transport_sockets.tls.v3",
@@ -64,19 +74,63 @@ def encode_resource(type_url: str, item: dict[str, Any]) -> bytes:
     return bytes(_classes()[type_url].from_dict(item))
 
 
+# ---- the two messages of the discovery protocol itself, by hand: they are small, and loading the classes takes seconds
+
+
 def parse_request(data: bytes) -> DiscoveryRequest:
     """One request of Envoy's stream."""
-    from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryRequest as Message
-
-    message = Message.parse(data)
-    error = message.error_detail.message if message.error_detail else ""
-    return DiscoveryRequest(message.type_url, tuple(message.resource_names), message.response_nonce, error)
+    names: list[str] = []
+    texts = {4: "", 5: ""}
+    error = ""
+    for number, value in _fields(data):
+        if number == 3:
+            names.append(value.decode())
+        elif number in texts:
+            texts[number] = value.decode()
+        elif number == 6:  # google.rpc.Status, whose second field is the message
+            error = "".join(text.decode() for inner, text in _fields(value) if inner == 2) or "refused"
+    return DiscoveryRequest(texts[4], tuple(names), texts[5], error)
 
 
 def encode_response(type_url: str, version: str, nonce: str, resources: list[bytes]) -> bytes:
     """A state-of-the-world answer."""
-    from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
-    from envoy_data_plane.google.protobuf import Any as AnyMessage
+    packed = [_field(2, _field(1, type_url.encode()) + _field(2, resource)) for resource in resources]
+    return b"".join((_field(1, version.encode()), *packed, _field(4, type_url.encode()), _field(5, nonce.encode())))
 
-    packed = [AnyMessage(type_url=type_url, value=resource) for resource in resources]
-    return bytes(DiscoveryResponse(version_info=version, nonce=nonce, type_url=type_url, resources=packed))
+
+def _field(number: int, value: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    result = bytearray()
+    while value > 0x7F:
+        result.append(value & 0x7F | 0x80)
+        value >>= 7
+    result.append(value)
+    return bytes(result)
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The length-delimited fields of a message; others are skipped."""
+    place = 0
+    while place < len(data):
+        tag, place = _read_varint(data, place)
+        if tag & 7 == 2:
+            size, place = _read_varint(data, place)
+            yield tag >> 3, data[place : place + size]
+            place += size
+        elif tag & 7 == 0:
+            _, place = _read_varint(data, place)
+        else:
+            place += 8 if tag & 7 == 1 else 4
+
+
+def _read_varint(data: bytes, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[place]
+        value |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            return value, place

@@ -1,96 +1,104 @@
 """An aggregated discovery service (ADS) for one Envoy: state of the world over one gRPC stream.
 
-Versions and nonces count up; each type is sent again only when one of its resources changed. Envoy's answer to each
-nonce (accepted, or refused with a text) resolves the wait of whoever applied that change. Order within one change is
-clusters, endpoints, listeners, routes, so that nothing refers to what is not there yet.
+What a response carried is remembered under its nonce, so an answer tells exactly what Envoy has taken or refused: by
+identity of the encoded bytes, not by counting. Endpoints and routes are asked for by name and sent only where they
+changed; clusters and listeners always come all at once, as the protocol wants it. A type is not sent at all before it
+was published once: an Envoy that outlived the former process must not be told that there is nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
 
+from homeport.base.errors import Transient
 from homeport.base.supervise import Supervisor
 from homeport.drivers.balancer import Rejected
 from homeport.drivers.balancer.resources import Resources
 from homeport.drivers.balancer.wire import DiscoveryRequest, encode_resource, encode_response, parse_request, type_urls
 
 _SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+_ANSWER_SECONDS = 10.0
 Json = dict[str, Any]
+Rendered = dict[str, dict[str, Json]]
+Encoded = dict[str, bytes]
 
 
 class Discovery:
-    """What Envoy shall know, and what it has said of it."""
+    """What Envoy shall know, and what it has said of it. One `publish` at a time."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._rendered: dict[str, dict[str, Json]] = {url: {} for url in type_urls()}
-        self._encoded: dict[str, dict[str, bytes]] = {url: {} for url in type_urls()}
-        self._version = dict.fromkeys(type_urls(), 0)
-        self._accepted = dict.fromkeys(type_urls(), 0)
-        self._refusals: dict[str, tuple[int, str]] = {}
+        self._rendered: Rendered = {}
+        self._encoded: dict[str, Encoded] = {}
         self._changed = asyncio.Event()
         self._answered = asyncio.Event()
-        self.streams = 0
+        self._session: _Session | None = None
         self._server: grpc.aio.Server | None = None
+        self._on_connected: Callable[[], None] = lambda: None
+
+    @property
+    def is_connected(self) -> bool:
+        return self._session is not None
+
+    def on_connected(self, callback: Callable[[], None]) -> None:
+        self._on_connected = callback
 
     async def publish(self, resources: Resources) -> None:
-        """Offer a new state of the world and wait until Envoy took it. Raises Rejected, leaving all as it was.
+        """Offer a new state of the world and wait until Envoy took it. Raises Rejected, going back to the former state.
 
-        Make before break: what goes away goes in a second step, when nothing accepted refers to it any more.
+        Make before break: first the clusters and their endpoints, then what refers to them, and what goes away last.
+        Raises Transient when Envoy is away or says nothing; it gets the new state when it is back.
         """
-        wanted = dict(zip(type_urls(), resources, strict=True))
-        widened = {
-            url: self._rendered[url] | items if url in type_urls()[:2] else items for url, items in wanted.items()
-        }
         former = dict(self._rendered)
-        refusal = await self._offer(widened)
-        if refusal:
-            await self._offer(former)
-            raise Rejected(refusal)
-        await self._offer(wanted)
+        clusters, endpoints, listeners, routes = type_urls()
+        wanted = dict(zip(type_urls(), resources, strict=True))
+        widened = {url: {**former.get(url, {}), **wanted[url]} for url in (clusters, endpoints)}
+        kept_routes = {**former.get(routes, {}), **wanted[routes]}
+        for step in (widened, {listeners: wanted[listeners], routes: kept_routes}, wanted):
+            refusal = await self._offer(step)
+            if refusal is not None:
+                with suppress(Transient):
+                    await self._offer(former)
+                raise Rejected(refusal.text, refusal.names)
 
-    async def _offer(self, wanted: dict[str, dict[str, Json]]) -> str | None:
-        """Set what differs and wait for Envoy's answers; a refusal's text, or None."""
-        changed = {url: items for url, items in wanted.items() if items != self._rendered[url]}
-        encoded = {url: await asyncio.to_thread(self._encode, url, items) for url, items in changed.items()}
-        for url, items in changed.items():
-            self._set(url, items, encoded[url])
-        return await self._wait(encoded)
+    async def _offer(self, wanted: Rendered) -> "_Refusal | None":
+        """Set what differs and wait for Envoy's answers; its refusal, or None."""
+        for url, items in wanted.items():
+            if items != self._rendered.get(url):
+                encoded = await asyncio.to_thread(self._encode, url, items)
+                self._rendered[url], self._encoded[url] = items, encoded
+        self._changed.set()
+        self._changed = asyncio.Event()
+        return await self._wait(wanted.keys())
 
-    def _encode(self, url: str, items: dict[str, Json]) -> dict[str, bytes]:
-        old_rendered, old_encoded = self._rendered[url], self._encoded[url]
+    def _encode(self, url: str, items: dict[str, Json]) -> Encoded:
+        old_rendered, old_encoded = self._rendered.get(url, {}), self._encoded.get(url, {})
         return {
             name: old_encoded[name] if old_rendered.get(name) == item else encode_resource(url, item)
             for name, item in items.items()
         }
 
-    def _set(self, url: str, rendered: dict[str, Json], encoded: dict[str, bytes]) -> None:
-        self._rendered[url], self._encoded[url] = rendered, encoded
-        self._version[url] += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def _wait(self, changes: dict[str, dict[str, bytes]]) -> str | None:
-        """Until every changed type that Envoy has subscribed to was accepted, or one was refused (then its text)."""
-        goal = {url: self._version[url] for url in changes if changes[url] or self._accepted[url]}
-        while self.streams:
-            for url, version in goal.items():
-                refused = self._refusals.get(url)
-                if refused and refused[0] >= version:
-                    return refused[1]
-            if all(self._accepted[url] >= version for url, version in goal.items()):
-                return None
-            answered = self._answered
-            with suppress(TimeoutError):
-                async with asyncio.timeout(5):
-                    await answered.wait()
-                    continue
-            return None  # a type nobody subscribed to (no listener refers to it): it is taken when somebody does
-        return None
+    async def _wait(self, urls: Iterable[str]) -> "_Refusal | None":
+        """Until all of these types were accepted, or one was refused."""
+        waiting = tuple(urls)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                while True:
+                    session = self._session
+                    if session is None:
+                        raise Transient("Envoy is not connected")
+                    for url in waiting:
+                        refusal = session.refusal(url, self._encoded[url])
+                        if refusal is not None:
+                            return refusal
+                    if all(session.has_taken(url, self._encoded[url]) for url in waiting):
+                        return None
+                    await self._answered.wait()
+        raise Transient(f"Envoy did not answer within {_ANSWER_SECONDS:.0f} s")
 
     # ---- the gRPC side ----------------------------------------------------------------------------------------------
 
@@ -110,10 +118,11 @@ class Discovery:
             await self._server.stop(None)
 
     async def _stream(self, requests: AsyncIterator[DiscoveryRequest], _context: object) -> AsyncIterator[bytes]:
+        """One Envoy's stream. A newer one takes the older one's place: there is one Envoy."""
         inbox: asyncio.Queue[DiscoveryRequest | None] = asyncio.Queue()
         reader = self._supervisor.spawn("xds-reader", self._read(requests, inbox))
-        session = _Session()
-        self.streams += 1
+        session = self._session = _Session()
+        self._on_connected()
         try:
             while True:
                 changed = self._changed
@@ -122,7 +131,8 @@ class Discovery:
                 if not await self._next(session, inbox, changed):
                     return
         finally:
-            self.streams -= 1
+            if self._session is session:
+                self._session = None
             self._notify()
             reader.cancel()
 
@@ -146,47 +156,104 @@ class Discovery:
             request = get.result()
             if request is None:
                 return False
-            self._note(session, request)
+            session.note(request)
+            self._notify()
             return True
         finally:
             get.cancel()
             wait.cancel()
 
-    def _note(self, session: "_Session", request: DiscoveryRequest) -> None:
-        """Take an answer or a subscription. Names that changed make the type due again."""
-        sent = session.nonces.get(request.nonce)
-        if sent and request.error:
-            self._refusals[sent[0]] = (sent[1], request.error)
-        elif sent:
-            self._accepted[sent[0]] = max(self._accepted[sent[0]], sent[1])
-        if session.names.get(request.type_url) != request.names:
-            session.names[request.type_url] = request.names
-            session.sent.pop(request.type_url, None)
-        self._notify()
-
     def _notify(self) -> None:
         self._answered.set()
         self._answered = asyncio.Event()
 
+    def _in_order(self) -> list[tuple[str, Encoded]]:
+        return [(url, self._encoded[url]) for url in type_urls() if url in self._encoded]
+
     def _due(self, session: "_Session") -> list[bytes]:
         responses = []
-        for url in type_urls():
-            if url not in session.names or session.sent.get(url) == self._version[url]:
-                continue
-            names = session.names[url] or tuple(self._encoded[url])
-            resources = [self._encoded[url][name] for name in names if name in self._encoded[url]]
-            session.sent[url] = self._version[url]
-            session.count += 1
-            session.nonces[str(session.count)] = (url, self._version[url])
-            responses.append(encode_response(url, str(self._version[url]), str(session.count), resources))
+        for url, encoded in self._in_order():
+            content = session.due(url, encoded)
+            if content is not None:
+                nonce = session.sending(url, content)
+                responses.append(encode_response(url, nonce, nonce, list(content.values())))
         return responses
 
 
+class _Refusal(NamedTuple):
+    """Envoy's text, and the resources that it may be about: those it names, or all that it was sent."""
+
+    text: str
+    names: tuple[str, ...]
+
+
 class _Session:
-    """One stream: what it subscribed to, and what was sent to it."""
+    """One stream: what it subscribed to, what was sent to it, and what it said to that."""
 
     def __init__(self) -> None:
-        self.names: dict[str, tuple[str, ...]] = {}
-        self.sent: dict[str, int] = {}
-        self.nonces: dict[str, tuple[str, int]] = {}
-        self.count = 0
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._sent: dict[str, Encoded] = {}
+        self._taken: dict[str, Encoded] = {}
+        self._refused: dict[str, tuple[Encoded, str]] = {}
+        self._in_flight: dict[str, tuple[str, Encoded]] = {}
+        self._count = 0
+
+    def due(self, url: str, encoded: Encoded) -> Encoded | None:
+        """What to send now of a type: of a wildcard type all as soon as anything differs, of others what differs."""
+        if url not in self._names:
+            return None
+        sent = self._sent.get(url)
+        if _is_wildcard(url):
+            return None if sent is not None and _is_same(sent, encoded) else dict(encoded)
+        known, wanted = sent or {}, [name for name in self._names[url] if name in encoded]
+        return {name: encoded[name] for name in wanted if known.get(name) is not encoded[name]} or None
+
+    def sending(self, url: str, content: Encoded) -> str:
+        """Note what is sent; the nonce."""
+        self._count += 1
+        nonce = str(self._count)
+        self._in_flight[nonce] = (url, content)
+        self._sent[url] = content if _is_wildcard(url) else {**self._sent.get(url, {}), **content}
+        return nonce
+
+    def note(self, request: DiscoveryRequest) -> None:
+        """Take an answer or a subscription. What is no longer subscribed to is no longer known there."""
+        url = request.type_url
+        answered = self._in_flight.pop(request.nonce, None)
+        if answered is not None and request.error:
+            self._refused[url] = (answered[1], request.error)
+        elif answered is not None:
+            content = answered[1]
+            self._taken[url] = content if _is_wildcard(url) else {**self._taken.get(url, {}), **content}
+        self._names[url] = request.names
+        if not _is_wildcard(url):
+            for known in (self._sent, self._taken):
+                known[url] = {name: item for name, item in known.get(url, {}).items() if name in request.names}
+
+    def refusal(self, url: str, encoded: Encoded) -> _Refusal | None:
+        """What Envoy said when it refused these very resources (of a type asked for by name: any of them)."""
+        content, text = self._refused.get(url, ({}, ""))
+        if _is_wildcard(url):
+            is_of_these = _is_same(content, encoded)
+        else:
+            is_of_these = any(encoded.get(name) is item for name, item in content.items())
+        if not text or not is_of_these:
+            return None
+        mentioned = tuple(name for name in content if name in text)
+        return _Refusal(text, mentioned or tuple(content))
+
+    def has_taken(self, url: str, encoded: Encoded) -> bool:
+        """Whether Envoy serves these. Types asked for by name count what is wanted, whatever else it holds."""
+        taken = self._taken.get(url)
+        if _is_wildcard(url):
+            return taken is not None and _is_same(taken, encoded)
+        return all((taken or {}).get(name) is item for name, item in encoded.items())
+
+
+def _is_wildcard(url: str) -> bool:
+    """Clusters and listeners are not asked for by name."""
+    return url in type_urls()[::2]
+
+
+def _is_same(one: Encoded, other: Encoded) -> bool:
+    return one.keys() == other.keys() and all(other[name] is item for name, item in one.items())

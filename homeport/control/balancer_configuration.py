@@ -1,0 +1,289 @@
+"""Rows of load balancers as what a data plane shall serve (pure).
+
+Each load balancer gives one part, so that what is wrong with one never holds up the others. Rows keep conditions and
+actions by their wire names; here they get ELB's meaning. What is not there any more (a target group, a certificate) is
+left out: the API does not let it happen, and a data plane that refuses everything would help nobody.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from homeport.drivers import balancer as driver
+from homeport.model import load_balancer as model
+from homeport.store.schema import Tables
+
+Wire = Mapping[str, Any]
+_ENDED_TARGET_STATES = frozenset({"draining", "unhealthy.draining"})
+_STREAM_IDLE_SECONDS = 350
+
+
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """`open_key` gives the PEM of a sealed private key (None: it cannot be opened); `log_dir` holds access logs."""
+
+    open_key: Callable[[str], str | None]
+    log_dir: Path
+
+
+def configurations(tables: Tables, around: Surroundings) -> dict[str, driver.Configuration]:
+    """What every load balancer serves, by its ARN."""
+    return {row.arn: _part(tables, row, around) for row in tables.load_balancers}
+
+
+def whole(parts: Iterable[driver.Configuration]) -> driver.Configuration:
+    """All parts as one; a target group that several use is there once."""
+    groups: dict[str, driver.TargetGroup] = {}
+    listeners: list[driver.Listener] = []
+    for part in parts:
+        groups |= {group.id: group for group in part.target_groups}
+        listeners += part.listeners
+    return driver.Configuration(listeners=tuple(listeners), target_groups=tuple(groups.values()))
+
+
+def _part(tables: Tables, row: model.LoadBalancer, around: Surroundings) -> driver.Configuration:
+    rows = sorted(tables.listeners.by(load_balancer_arn=row.arn), key=lambda each: each.arn)
+    listeners = [listener for each in rows if (listener := _listener(tables, row, each, around)) is not None]
+    used = {name: None for listener in listeners for name in _groups_of(listener)}
+    groups = [_target_group(tables, found) for name in used if (found := tables.target_groups.get(name))]
+    return driver.Configuration(listeners=tuple(listeners), target_groups=tuple(groups))
+
+
+def _groups_of(listener: driver.Listener) -> list[str]:
+    actions = [listener.default, *(rule.action for rule in listener.rules)]
+    return [
+        group.target_group_id for action in actions if isinstance(action, driver.Forward) for group in action.groups
+    ]
+
+
+# ---- listeners ------------------------------------------------------------------------------------------------------
+
+
+def _listener(
+    tables: Tables, balancer: model.LoadBalancer, row: model.Listener, around: Surroundings
+) -> driver.Listener | None:
+    """None for a secure listener whose certificates are all gone: it cannot shake hands with anybody."""
+    certificates = _certificates(tables, row, around)
+    if row.protocol in ("HTTPS", "TLS") and not certificates:
+        return None
+    settings = {**balancer.attributes, **row.attributes}
+    is_stream = balancer.type != "application"
+    return driver.Listener(
+        id=row.arn,
+        address=balancer.address,
+        port=row.port,
+        protocol=row.protocol,
+        default=_default(tables, row, is_stream=is_stream),
+        rules=() if is_stream else tuple(_rules(tables, row)),
+        certificates=certificates,
+        tls_minimum=tls_minimum(row.ssl_policy or ""),
+        http2=settings.get("routing.http2.enabled", "true") == "true",
+        alpn=alpn_protocols(row.alpn_policy),
+        idle_timeout_seconds=_idle_seconds(settings, is_stream=is_stream),
+        client_keep_alive_seconds=int(settings.get("client_keep_alive.seconds") or 3600),
+        access_log_path=_access_log(balancer, around.log_dir),
+        drop_invalid_headers=settings.get("routing.http.drop_invalid_header_fields.enabled") == "true",
+        preserve_host_header=settings.get("routing.http.preserve_host_header.enabled") == "true",
+        xff_mode=settings.get("routing.http.xff_header_processing.mode") or "append",
+        xff_client_port=settings.get("routing.http.xff_client_port.enabled") == "true",
+    )
+
+
+def _default(tables: Tables, row: model.Listener, *, is_stream: bool) -> driver.Action:
+    action = _action(tables, row.default_actions)
+    return action if not is_stream or isinstance(action, driver.Forward) else driver.Forward(groups=())
+
+
+def _idle_seconds(settings: Wire, *, is_stream: bool) -> int:
+    if is_stream:
+        return int(settings.get("tcp.idle_timeout.seconds") or _STREAM_IDLE_SECONDS)
+    return int(settings.get("idle_timeout.timeout_seconds") or 60)
+
+
+def _access_log(balancer: model.LoadBalancer, log_dir: Path) -> str | None:
+    """The bucket and prefix become folders of the log directory."""
+    attributes = balancer.attributes
+    if attributes.get("access_logs.s3.enabled") != "true":
+        return None
+    inside = [part for part in attributes.get("access_logs.s3.prefix", "").split("/") if part not in ("", ".", "..")]
+    bucket = attributes.get("access_logs.s3.bucket", "").replace("/", "_").strip(".") or "access-logs"
+    return str(log_dir.joinpath(bucket, *inside, f"{balancer.name}.log"))
+
+
+def tls_minimum(policy: str) -> str:
+    """The least TLS version of a predefined security policy; they carry it in their names."""
+    if "TLS13-1-3" in policy:
+        return "TLSv1_3"
+    if "-1-0-" in policy or policy == "ELBSecurityPolicy-2016-08":
+        return "TLSv1_0"
+    if "-1-1-" in policy:
+        return "TLSv1_1"
+    return "TLSv1_2"
+
+
+def alpn_protocols(policy: tuple[str, ...]) -> tuple[str, ...]:
+    """What a TLS listener offers in ALPN."""
+    name = policy[0] if policy else "None"
+    return {
+        "HTTP1Only": ("http/1.1", "http/1.0"),
+        "HTTP2Only": ("h2",),
+        "HTTP2Optional": ("http/1.1", "http/1.0", "h2"),
+        "HTTP2Preferred": ("h2", "http/1.1", "http/1.0"),
+    }.get(name, ())
+
+
+def _certificates(tables: Tables, row: model.Listener, around: Surroundings) -> tuple[driver.Certificate, ...]:
+    """The first is the default; a server name that several cover goes to the earliest of the others."""
+    result: list[driver.Certificate] = []
+    taken: set[str] = set()
+    for arn in row.certificates:
+        found = tables.certificates.get(arn)
+        key = around.open_key(found.sealed_key) if found else None
+        if found is None or key is None:
+            continue
+        names = tuple(name.lower() for name in found.names or (found.domain_name,) if name.lower() not in taken)
+        if result and not names:
+            continue
+        chain = "\n".join(text.strip() for text in (found.certificate_pem, found.chain_pem) if text.strip()) + "\n"
+        result.append(
+            driver.Certificate(
+                id=found.arn, chain_pem=chain, key_pem=key, names=tuple(dict.fromkeys(names)) if result else ()
+            )
+        )
+        if len(result) > 1:
+            taken.update(names)
+    return tuple(result)
+
+
+# ---- rules ----------------------------------------------------------------------------------------------------------
+
+
+def _rules(tables: Tables, row: model.Listener) -> list[driver.Rule]:
+    rows = sorted(tables.rules.by(listener_arn=row.arn), key=lambda rule: rule.priority)
+    return [
+        driver.Rule(
+            priority=rule.priority,
+            conditions=tuple(each for wire in rule.conditions for each in conditions(wire)),
+            action=_action(tables, rule.actions),
+        )
+        for rule in rows
+    ]
+
+
+_CONFIGS = {
+    "host-header": ("host", "HostHeaderConfig"),
+    "path-pattern": ("path", "PathPatternConfig"),
+    "http-header": ("header", "HttpHeaderConfig"),
+    "http-request-method": ("method", "HttpRequestMethodConfig"),
+    "query-string": ("query", "QueryStringConfig"),
+    "source-ip": ("source-ip", "SourceIpConfig"),
+}
+
+
+def conditions(wire: Wire) -> tuple[driver.Condition, ...]:
+    """One condition of a rule; values stand in `Values` or in the member of its kind."""
+    field, member = _CONFIGS[wire["Field"]]
+    config: Wire = wire.get(member) or {}
+    name = config.get("HttpHeaderName") or ""
+    patterns = config.get("RegexValues") or wire.get("RegexValues") or ()
+    if patterns:
+        return (driver.Condition(field=field, values=tuple(patterns), name=name, is_regex=True),)
+    values = config.get("Values") or wire.get("Values") or ()
+    if field == "query":
+        values = tuple(
+            f"{value.get('Key') or ''}={value.get('Value') or ''}" if isinstance(value, Mapping) else value
+            for value in values
+        )
+    return (driver.Condition(field=field, values=tuple(values), name=name),)
+
+
+def _action(tables: Tables, actions: tuple[Wire, ...]) -> driver.Action:
+    """The last action by order is the one that answers (those before it authenticate)."""
+    last = max(actions, key=lambda action: int(action.get("Order") or 0), default={})
+    match last.get("Type"):
+        case "redirect":
+            return _redirect(last["RedirectConfig"])
+        case "fixed-response":
+            return _fixed_response(last["FixedResponseConfig"])
+    return _forward(tables, last)
+
+
+def _forward(tables: Tables, action: Wire) -> driver.Forward:
+    config: Wire = action.get("ForwardConfig") or {}
+    tuples: Iterable[Wire] = config.get("TargetGroups") or ({"TargetGroupArn": action.get("TargetGroupArn") or ""},)
+    groups = tuple(
+        driver.WeightedGroup(target_group_id=each["TargetGroupArn"], weight=_weight(each))
+        for each in tuples
+        if tables.target_groups.get(each["TargetGroupArn"])
+    )
+    sticky: Wire = config.get("TargetGroupStickinessConfig") or {}
+    seconds = int(sticky.get("DurationSeconds") or 0) if sticky.get("Enabled") else 0
+    return driver.Forward(groups=groups, sticky_seconds=seconds)
+
+
+def _weight(group: Wire) -> int:
+    weight = group.get("Weight")
+    return 1 if weight is None else int(weight)
+
+
+def _redirect(config: Wire) -> driver.Redirect:
+    given = {
+        name: config[member]
+        for name, member in (("protocol", "Protocol"), ("host", "Host"), ("port", "Port"), ("path", "Path"))
+        if config.get(member)
+    }
+    query = config.get("Query")
+    return driver.Redirect(
+        status=int(str(config["StatusCode"]).removeprefix("HTTP_")),
+        query="#{query}" if query is None else query,
+        **given,
+    )
+
+
+def _fixed_response(config: Wire) -> driver.FixedResponse:
+    return driver.FixedResponse(
+        status=int(config["StatusCode"]),
+        content_type=config.get("ContentType") or "text/plain",
+        body=config.get("MessageBody") or "",
+    )
+
+
+# ---- target groups --------------------------------------------------------------------------------------------------
+
+
+def _target_group(tables: Tables, row: model.TargetGroup) -> driver.TargetGroup:
+    attributes = row.attributes
+    sticky = attributes.get("stickiness.type", "lb_cookie") if attributes.get("stickiness.enabled") == "true" else ""
+    targets = sorted(tables.targets.by(target_group_arn=row.arn), key=lambda target: target.key)
+    return driver.TargetGroup(
+        id=row.arn,
+        protocol=row.protocol,
+        protocol_version=row.protocol_version or "HTTP1",
+        algorithm=attributes.get("load_balancing.algorithm.type") or "round_robin",
+        slow_start_seconds=int(attributes.get("slow_start.duration_seconds") or 0),
+        sticky_cookie={"lb_cookie": "AWSALB", "app_cookie": "AWSALBAPP-0"}.get(sticky),
+        sticky_seconds=int(attributes.get(f"stickiness.{sticky}.duration_seconds") or 0),
+        sticky_by_source=sticky.startswith("source_ip"),
+        proxy_protocol_v2=attributes.get("proxy_protocol_v2.enabled") == "true",
+        cut_on_unhealthy=attributes.get("target_health_state.unhealthy.connection_termination.enabled") == "true",
+        targets=tuple(_target(tables, row, target) for target in targets),
+    )
+
+
+def _target(tables: Tables, group: model.TargetGroup, row: model.Target) -> driver.Target:
+    """A target that has not passed its health checks yet counts as unhealthy: it is tried when nobody is healthy."""
+    if row.state in _ENDED_TARGET_STATES or row.drain_until is not None:
+        health = "draining"
+    else:
+        health = "healthy" if row.state == "healthy" else "unhealthy"
+    return driver.Target(host=_host(tables, group, row), port=row.port, health=health)
+
+
+def _host(tables: Tables, group: model.TargetGroup, row: model.Target) -> str:
+    """An instance is reached at its host's address; an instance that is gone at loopback, where nobody answers for it."""
+    if group.target_type != "instance":
+        return row.id
+    for instance in tables.container_instances.by(ec2_instance_id=row.id):
+        return instance.address
+    return "127.0.0.1"
