@@ -1,21 +1,23 @@
-"""When a rolling deployment counts as failed. Pure.
+"""The circuit breaker's settings of a deployment. Pure; the threshold itself is `model.rules.circuit_breaker`.
 
-Source: Developer Guide, "How the Amazon ECS deployment circuit breaker detects failures". A failure is a task that never
-ran, or one that is replaced because of its health checks. Worked example, the defaults (BOUNDED_PERCENT, 50): desired
-1 gives a threshold of 3, 25 gives 13, 400 and 800 give 200.
+A failure is a task that never ran, or one that is replaced because of its health checks. Source: Developer Guide, "How
+the Amazon ECS deployment circuit breaker detects failures".
 """
 
-import math
-
+from homeport.model.rules.circuit_breaker import threshold
 from homeport.shapes import ecs as shapes
 
-_DEFAULT_PERCENT = 50
-_LEAST, _MOST = 3, 200
+__all__ = ["has_tripped", "is_enabled", "resets", "rolls_back", "threshold"]
 
 
 def is_enabled(configuration: shapes.DeploymentConfiguration) -> bool:
     breaker = configuration.deployment_circuit_breaker
     return breaker is not None and breaker.enable
+
+
+def has_tripped(configuration: shapes.DeploymentConfiguration, desired_count: int, failures: int) -> bool:
+    """Whether there were too many failures for the service's present desired count."""
+    return is_enabled(configuration) and failures >= threshold(configuration, desired_count)
 
 
 def rolls_back(configuration: shapes.DeploymentConfiguration) -> bool:
@@ -27,17 +29,3 @@ def resets(configuration: shapes.DeploymentConfiguration) -> bool:
     """Whether a task that becomes healthy has the count begin anew (`resetOnHealthyTask`, true unless set)."""
     breaker = configuration.deployment_circuit_breaker
     return breaker is None or breaker.reset_on_healthy_task is not False
-
-
-def threshold(configuration: shapes.DeploymentConfiguration, desired_count: int) -> int:
-    """How many failures are too many, for the service's present desired count."""
-    breaker = configuration.deployment_circuit_breaker
-    given = breaker.threshold_configuration if breaker is not None else None
-    kind = "BOUNDED_PERCENT" if given is None else given.type
-    value = _DEFAULT_PERCENT if given is None else given.value
-    if kind == "COUNT":
-        return value
-    share = math.ceil(value * desired_count / 100)
-    if kind == "UNBOUNDED_PERCENT":
-        return max(1, share)
-    return min(_MOST, max(_LEAST, share))

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from homeport.control import circuit_breaker
+from homeport.control.circuit_breaker import rolls_back
 from homeport.control.service_round import Round
 from homeport.model import service_events
 from homeport.model.deployment import Deployment, ServiceDeployment
@@ -39,6 +39,11 @@ def change_attempt(round_: Round, attempt: ServiceDeployment, **members: Any) ->
     return changed
 
 
+def goes_by_stages(attempt: ServiceDeployment) -> bool:
+    """Whether the attempt shifts traffic stage by stage, and therefore rolls back in its own way."""
+    return (attempt.configuration.strategy or "ROLLING") != "ROLLING"
+
+
 def follow_requests(round_: Round) -> None:
     """Begin what is PENDING, and do what a caller or a newer attempt has asked of those under way."""
     for attempt in attempts(round_):
@@ -46,7 +51,7 @@ def follow_requests(round_: Round) -> None:
             change_attempt(round_, attempt, status="IN_PROGRESS", started_at=round_.now)
         elif attempt.status == "STOP_REQUESTED":
             _stop(round_, attempt)
-        elif attempt.status == "ROLLBACK_REQUESTED":
+        elif attempt.status == "ROLLBACK_REQUESTED" and not attempt.shifts_traffic:
             reason = attempt.status_reason or "Service deployment was rolled back by a user request."
             roll_back(round_, attempt, reason)
 
@@ -74,7 +79,7 @@ def fail(round_: Round, deployment: Deployment, reason: str = TASKS_FAILED) -> N
     if attempt is None:
         return
     attempt = change_attempt(round_, attempt, breaker_status="TRIGGERED")
-    if circuit_breaker.rolls_back(round_.service.deployment_configuration):
+    if rolls_back(round_.service.deployment_configuration):
         roll_back(round_, attempt, "Service deployment rolled back because the circuit breaker threshold was exceeded.")
     else:
         change_attempt(round_, attempt, status="STOP_REQUESTED", status_reason=reason)
@@ -108,7 +113,7 @@ def roll_back(round_: Round, attempt: ServiceDeployment, reason: str) -> Deploym
     if failed is not None:
         row = superseded(failed, round_.live, round_.now)
         round_.change_deployment(failed.id, status=row.status, desired_count=row.desired_count)
-    _take_over(round_, target)
+    take_over(round_, target)
     change_attempt(
         round_, attempt, status="ROLLBACK_IN_PROGRESS", status_reason=reason, rollback_reason=reason,
         rollback_started_at=round_.now, rollback_deployment_id=target.id, rollback_revision_arn=target.revision_arn,
@@ -117,7 +122,7 @@ def roll_back(round_: Round, attempt: ServiceDeployment, reason: str) -> Deploym
     return round_.primary
 
 
-def _take_over(round_: Round, target: Deployment) -> None:
+def take_over(round_: Round, target: Deployment) -> None:
     """The deployment becomes the primary one, and its revision's settings the service's."""
     round_.change_deployment(
         target.id,

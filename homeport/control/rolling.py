@@ -120,15 +120,27 @@ def is_protected(round_: Round, task: Task) -> bool:
 
 def watch_failures(round_: Round, view: View) -> None:
     """Successes reset what counts failures; too many failures have the circuit breaker trip."""
+    count_successes(round_, view)
+    primary = round_.primary
+    configuration = round_.service.deployment_configuration
+    if primary is None or primary.rollout_state != "IN_PROGRESS":
+        return
+    if circuit_breaker.has_tripped(configuration, round_.service.desired_count, primary.failed_tasks):
+        deployments.fail(round_, primary)
+
+
+def count_successes(round_: Round, view: View) -> None:
+    """Tasks that have come to run, or to pass their checks, reset the counts of failures of their deployment."""
     for deployment in (*round_.older(), round_.primary):
         if deployment is not None:
             _count_successes(round_, deployment, view)
-    primary = round_.primary
-    configuration = round_.service.deployment_configuration
-    if primary is None or primary.rollout_state != "IN_PROGRESS" or not circuit_breaker.is_enabled(configuration):
-        return
-    if primary.failed_tasks >= circuit_breaker.threshold(configuration, round_.service.desired_count):
-        deployments.fail(round_, primary)
+
+
+def count_successes(round_: Round, view: View) -> None:
+    """Note how many tasks of each deployment run and are well; more of them than before is a success."""
+    for deployment in (*round_.older(), round_.primary):
+        if deployment is not None:
+            _count_successes(round_, deployment, view)
 
 
 def _count_successes(round_: Round, deployment: Deployment, view: View) -> None:

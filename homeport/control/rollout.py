@@ -84,17 +84,20 @@ def plan_rollout(
     may_start: bool = True,
 ) -> RolloutPlan:
     """One round. `tasks` in the order in which they should be given up (scale-in order); `older` maps each older
-    deployment to the number of tasks it still ought to have; `may_start` False while starts are throttled or frozen.
+    deployment to the number of tasks it still ought to have (one that may not start any is left out); `may_start` False
+    while starts of the primary deployment are throttled or frozen.
     """
     new = [task for task in tasks if task.deployment_id == primary_id and not task.is_leaving]
     leaving = [task for task in tasks if task.deployment_id != primary_id or task.is_leaving]
     room = max(0, limits.ceiling - len(tasks))
-    restart = _restarts(limits, older, tasks, room) if may_start else {}
+    restart = _restarts(limits, older, tasks, room)
     wanted = _wanted(limits, new) if primary_id is not None else 0
     start = min(wanted, room - sum(restart.values())) if may_start else 0
     stop = _stops(
         limits, new, leaving, shortage=wanted - start if may_start else 0, healthy=_count(tasks, Condition.HEALTHY)
     )
+    if not (room or stop):
+        stop = _room_for_restarts(limits, older, tasks)
     is_complete = (
         not leaving and len(new) == limits.desired_count and all(task.condition is Condition.HEALTHY for task in new)
     )
@@ -117,19 +120,38 @@ def _wanted(limits: Limits, new: Sequence[LiveTask]) -> int:
 
 
 def _restarts(limits: Limits, older: dict[str, int], tasks: Sequence[LiveTask], room: int) -> dict[str, int]:
-    """A task of an older deployment that died during a rollout comes back with its own revision while health is below
-    the floor: a broken new revision must not eat the old one away.
+    """A task of an older deployment that died or is unhealthy during a rollout is replaced by its own revision while
+    health is below the floor: a broken new revision must not eat the old one away.
     """
-    missing_health = limits.floor - sum(task.condition is not Condition.UNHEALTHY for task in tasks)
+    missing_health = _missing_health(limits, older, tasks)
     restarts: dict[str, int] = {}
     for deployment_id, count in older.items():
-        present = sum(task.deployment_id == deployment_id for task in tasks)
-        number = min(count - present, missing_health, room)
+        sound = sum(task.deployment_id == deployment_id and _is_sound(task) for task in tasks)
+        number = min(count - sound, missing_health, room)
         if number > 0:
             restarts[deployment_id] = number
             missing_health -= number
             room -= number
     return restarts
+
+
+def _missing_health(limits: Limits, older: dict[str, int], tasks: Sequence[LiveTask]) -> int:
+    """By how much the healthy tasks, and those of older deployments that may become healthy, are below the floor."""
+    return limits.floor - sum(
+        task.condition is Condition.HEALTHY or (task.deployment_id in older and _is_sound(task)) for task in tasks
+    )
+
+
+def _is_sound(task: LiveTask) -> bool:
+    return task.condition is not Condition.UNHEALTHY and not task.is_leaving
+
+
+def _room_for_restarts(limits: Limits, older: dict[str, int], tasks: Sequence[LiveTask]) -> tuple[str, ...]:
+    """Where the ceiling leaves no room for a replacement, one unhealthy task at a time makes it."""
+    if _missing_health(limits, older, tasks) <= 0:
+        return ()
+    unhealthy = [task for task in tasks if task.deployment_id in older and task.condition is Condition.UNHEALTHY]
+    return tuple(_take(unhealthy, 1, 0)[0])
 
 
 def _stops(

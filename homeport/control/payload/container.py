@@ -29,7 +29,7 @@ def render_container(
     policy = container.restart_policy
     return acs.Container(
         name=name,
-        image=container.image or "",
+        image=_image(task, container),
         essential=container.essential is not False,
         cpu=container.cpu or 0,
         memory=container.memory or 0,
@@ -59,6 +59,12 @@ def render_container(
         container_arn=task.container_arn(name),
         docker_config=docker_config(task, definition, container, rendering),
     )
+
+
+def _image(task: Task, container: shapes.ContainerDefinition) -> str:
+    """The task's own: its service may have fixed a tag to the digest that it stood for when the deployment began."""
+    own = next((each.image for each in task.containers if each.name == container.name), "")
+    return own or container.image or ""
 
 
 def _environment(container: shapes.ContainerDefinition) -> dict[str, str]:

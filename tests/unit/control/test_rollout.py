@@ -60,6 +60,32 @@ def test_round_when_an_old_task_died_below_the_floor_then_its_own_revision_comes
     assert plan.restart == {"old": 1}
 
 
+def test_round_when_an_old_task_is_unhealthy_then_its_own_revision_replaces_it_before_it_stops():
+    old = tasks("old", H, H, U)
+    plan = plan_rollout(Limits(3, 100, 250), "new", {"old": 3}, old + tasks("new", S, S))
+    assert (plan.restart, plan.stop) == ({"old": 1}, ())
+    replaced = [*old, LiveTask("old-3", "old", S)]
+    assert plan_rollout(Limits(3, 100, 200), "new", {"old": 3}, replaced + tasks("new", S, S)).stop == ("old-2",)
+
+
+def test_round_when_an_old_task_is_unhealthy_and_there_is_no_room_then_it_makes_room_for_its_replacement():
+    frozen = plan_rollout(Limits(3, 100, 100), "new", {"old": 3}, tasks("old", H, H, U), may_start=False)
+    assert frozen.stop == ("old-2",)
+    assert plan_rollout(Limits(3, 100, 100), "new", {"old": 3}, tasks("old", H, H), may_start=False).restart == {
+        "old": 1
+    }
+
+
+def test_round_when_new_tasks_only_start_then_old_ones_that_died_come_back():
+    plan = plan_rollout(Limits(3, 100, 200), "new", {"old": 3}, tasks("old", H, H) + tasks("new", S, S, S))
+    assert plan.restart == {"old": 1}
+
+
+def test_round_when_the_new_revision_is_held_back_then_old_tasks_that_died_still_come_back():
+    plan = plan_rollout(Limits(3, 100, 200), "new", {"old": 3}, tasks("old", H, H), may_start=False)
+    assert (plan.start, plan.restart) == (0, {"old": 1})
+
+
 def test_round_when_an_instance_drains_then_its_task_is_replaced_before_it_stops():
     leaving = tasks("new", H, is_leaving=True)
     plan = plan_rollout(Limits(1, 100, 200), "new", {}, leaving)
