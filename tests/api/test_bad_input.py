@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from homeport.api.codecs import service_model
 from homeport.api.gateway import SERVICES, import_handlers
 from homeport.api.operation import HANDLERS
+from homeport.shapes import ecs as ecs_shapes
+from homeport.shapes import logs as logs_shapes
 from tests.builders import COMMON_ERRORS, ENDPOINT, REGION, ROOT_KEY_ID, ROOT_SECRET, a_region, to_request
 from tests.wire.shape_values import value_of
 
@@ -42,6 +44,8 @@ KNOWN: dict[str, object] = {
     "cluster": "default",
     "clusters": ["default"],
     "clusterName": "default",
+    "service": "sets",
+    "services": ["web", "sets"],
     "taskDefinition": "web:1",
     "taskDefinitions": ["web:1"],
     "family": "web",
@@ -68,8 +72,8 @@ def shared():
 
 
 def furnish(region) -> None:
-    """A task definition, a connected container instance, a task on it, a log stream."""
-    ecs, logs = SERVICES[0], SERVICES[1]
+    """A task definition, a connected container instance, a task on it, services with and without task sets, a log stream."""
+    ecs, logs = ecs_shapes.SERVICE, logs_shapes.SERVICE
     good(
         region,
         ecs,
@@ -85,13 +89,20 @@ def furnish(region) -> None:
     online = msgspec.structs.replace(region.world.store.read.container_instances[instance], agent_connected=True)
     region.world.store.update(lambda tx: tx.container_instances.put(online))
     task = good(region, ecs, "RunTask", taskDefinition="web")["tasks"][0]["taskArn"]
+    web = good(region, ecs, "CreateService", serviceName="web", taskDefinition="web", desiredCount=1)["service"]
+    good(region, ecs, "CreateService", serviceName="sets", desiredCount=1, deploymentController={"type": "EXTERNAL"})
+    task_set = {"cluster": "default", "service": "sets", "taskDefinition": "web"}
+    task_set = good(region, ecs, "CreateTaskSet", **task_set)["taskSet"]["taskSetArn"]
     good(region, logs, "CreateLogGroup", logGroupName="group")
     good(region, logs, "CreateLogStream", logGroupName="group", logStreamName="stream")
     KNOWN.update(containerInstance=instance, containerInstances=[instance], task=task, tasks=[task], targetId=instance)
+    attempt, revision = web["currentServiceDeployment"], web["currentServiceRevisions"][0]["arn"]
+    KNOWN.update(taskSet=task_set, taskSets=[task_set], primaryTaskSet=task_set, serviceDeploymentArn=attempt)
+    KNOWN.update(serviceDeploymentArns=[attempt], serviceRevisionArns=[revision])
 
 
-def good(region, service, name: str, **members):
-    response = call(region, service, name, members)
+def good(region, api, operation: str, /, **members):
+    response = call(region, api, operation, members)
     assert response.status == 200, response.body
     return msgspec.json.decode(response.body)
 
@@ -173,6 +184,23 @@ SERVED = {
         "tags": [{"key": "k", "value": "v"}], "propagateTags": "TASK_DEFINITION", "enableECSManagedTags": True,
     },
     "StartTask": {"cluster": "default", "taskDefinition": "web:1", "containerInstances": KNOWN, "startedBy": "me"},
+    "CreateService": {
+        "cluster": "default", "serviceName": "other", "taskDefinition": "web:1", "desiredCount": 2, "clientToken": "t", "launchType": "EC2",
+        "deploymentConfiguration": {"maximumPercent": 150, "minimumHealthyPercent": 50, "strategy": "ROLLING", "alarms": {"alarmNames": ["a"], "enable": False, "rollback": False},
+                                    "deploymentCircuitBreaker": {"enable": True, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 4}}},
+        "placementConstraints": [{"type": "memberOf", "expression": "attribute:ecs.os-type == linux"}], "availabilityZoneRebalancing": "ENABLED",
+        "placementStrategy": [{"type": "spread", "field": "attribute:ecs.availability-zone"}], "schedulingStrategy": "REPLICA",
+        "deploymentController": {"type": "ECS"}, "tags": [{"key": "k", "value": "v"}], "enableECSManagedTags": True, "propagateTags": "SERVICE",
+    },
+    "UpdateService": {
+        "cluster": "default", "service": "web", "desiredCount": 3, "taskDefinition": "web", "forceNewDeployment": True,
+        "deploymentConfiguration": {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5, "lifecycleHooks": [
+            {"targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP"], "timeoutConfiguration": {"timeoutInMinutes": 5, "action": "CONTINUE"}}]},
+        "placementStrategy": [{"type": "spread", "field": "attribute:ecs.availability-zone"}], "propagateTags": "NONE",
+    },
+    "CreateTaskSet": {"cluster": "default", "service": "sets", "taskDefinition": "web", "scale": {"value": 10, "unit": "PERCENT"}, "externalId": "x", "clientToken": "t"},
+    "UpdateTaskSet": {"cluster": "default", "service": "sets", "taskSet": KNOWN, "scale": {"value": 10, "unit": "PERCENT"}},
+    "ListServiceDeployments": {"cluster": "default", "service": "web", "status": ["PENDING"], "createdAt": {"before": 1, "after": 2}, "maxResults": 5},
     "StopTask": {"cluster": "default", "task": KNOWN, "reason": "why"},
     "RegisterContainerInstance": {
         "cluster": "default", "clientToken": "t", "totalResources": RESOURCES, "attributes": [{"name": "a.b", "value": "c"}],
@@ -259,7 +287,7 @@ def test_operation_when_any_part_is_spoiled_then_answers_or_declares(shared, ser
 
 @pytest.mark.parametrize("name", SERVED)
 def test_served_request_when_one_place_is_spoiled_then_answers_or_declares(shared, name):
-    service = SERVICES[0] if name in SERVICES[0].operations else SERVICES[1]
+    service = ecs_shapes.SERVICE if name in ecs_shapes.OPERATIONS else logs_shapes.SERVICE
     spec = service.operations[name]
     value = known_in(SERVED[name])
     rng = random.Random(zlib.crc32(name.encode()))
@@ -289,7 +317,7 @@ def test_anything_when_it_has_the_members_of_the_model_but_any_values_then_answe
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=40) | st.text(alphabet='{}[]":,0ae\\u', max_size=20).map(str.encode))
 def test_body_when_it_is_any_bytes_then_answers_or_declares(shared, body):
-    service = SERVICES[0]
+    service = ecs_shapes.SERVICE
     check(shared, service, service.operations["RunTask"], body)
 
 
