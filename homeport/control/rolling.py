@@ -130,13 +130,6 @@ def watch_failures(round_: Round, view: View) -> None:
 
 
 def count_successes(round_: Round, view: View) -> None:
-    """Tasks that have come to run, or to pass their checks, reset the counts of failures of their deployment."""
-    for deployment in (*round_.older(), round_.primary):
-        if deployment is not None:
-            _count_successes(round_, deployment, view)
-
-
-def count_successes(round_: Round, view: View) -> None:
     """Note how many tasks of each deployment run and are well; more of them than before is a success."""
     for deployment in (*round_.older(), round_.primary):
         if deployment is not None:
