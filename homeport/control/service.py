@@ -9,7 +9,7 @@ could not be placed, whatever frees or adds resources in their cluster.
 from collections.abc import Callable, Iterable
 
 from homeport.base.log import get_logger
-from homeport.control import deployments, rolling
+from homeport.control import blue_green, deployments, rolling
 from homeport.control.queue import FORGET, Wake
 from homeport.control.runner import Reconciler
 from homeport.control.service_round import Round, begin_round
@@ -86,8 +86,13 @@ class ServiceReconciler(Reconciler):
     def _advance(self, round_: Round) -> None:
         if round_.service.status == "DRAINING":
             drain(round_)
-        else:
-            rolling.replica(round_)
+            return
+        attempt = deployments.current_attempt(round_)
+        if attempt is not None and attempt.shifts_traffic:
+            blue_green.advance(round_, attempt)
+            return
+        blue_green.inherit_target_groups(round_, attempt)
+        rolling.replica(round_)
 
     def _wake(self, round_: Round) -> Wake:
         waiting = self._lacking_room.setdefault(round_.service.cluster_arn, {})

@@ -18,6 +18,7 @@ from homeport.model.load_balancer import Target, TargetGroup, target_key
 from homeport.model.status import DesiredStatus, TaskStatus
 from homeport.model.target_health import deregistration_delay, draining, has_died, registering
 from homeport.model.task import Container, Task
+from homeport.model.traffic import entries_of
 from homeport.shapes import ecs as shapes
 from homeport.store.schema import Tables
 from homeport.store.store import Tx
@@ -170,8 +171,8 @@ def load_balancers_of(tables: Tables, task: Task) -> tuple[shapes.LoadBalancer, 
     """The entries of the revision or task set that the task was started for."""
     deployment = tables.deployments.get(task.started_by or "")
     revision = tables.service_revisions.get(deployment.revision_arn) if deployment is not None else None
-    if revision is not None:
-        return revision.load_balancers
+    if deployment is not None and revision is not None:
+        return entries_of(deployment, revision.load_balancers)
     for task_set in tables.task_sets.by(service_arn=task.service_arn):
         if task_set.id == task.started_by:
             return task_set.load_balancers

@@ -124,3 +124,8 @@ class ServiceDeployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rollback_revision_arn: str | None = None
     rollback_reason: str | None = None
     rollback_started_at: float | None = None
+
+    @property
+    def shifts_traffic(self) -> bool:
+        """Whether the attempt goes by lifecycle stages: blue/green, linear and canary."""
+        return (self.configuration.strategy or "ROLLING") != "ROLLING"

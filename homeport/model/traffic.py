@@ -11,6 +11,8 @@ Shares of traffic are percents with one decimal; rules carry whole weights (0 to
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from homeport.model.deployment import Deployment
 from homeport.shapes import ecs as shapes
 
@@ -58,6 +60,16 @@ def groups_as(used: Iterable[str], load_balancers: Iterable[shapes.LoadBalancer]
 def groups_of(deployment: Deployment, load_balancers: Iterable[shapes.LoadBalancer]) -> tuple[str, ...]:
     """ARNs of all target groups that the deployment's tasks register in."""
     return tuple(target_group_of(deployment, entry) for entry in load_balancers)
+
+
+def entries_of(
+    deployment: Deployment, load_balancers: Iterable[shapes.LoadBalancer]
+) -> tuple[shapes.LoadBalancer, ...]:
+    """The entries with the target groups that the deployment's tasks register in."""
+    return tuple(
+        replace(entry, target_group_arn=target_group_of(deployment, entry)) if entry.target_group_arn else entry
+        for entry in load_balancers
+    )
 
 
 def in_production(deployments: Iterable[Deployment]) -> Deployment | None:

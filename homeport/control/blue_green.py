@@ -1,0 +1,203 @@
+"""Blue/green, linear and canary deployments of a service: what `stages` decides, carried out.
+
+In such an attempt every revision keeps its own number of tasks: blue (in production) and green (new) both have the
+service's desired count while traffic moves from one to the other, anything else goes. So each deployment is a rolling
+deployment of one revision of its own; the stage says how many tasks that is. After a success green is what the service
+runs; after a rollback blue is again, and the service has blue's settings.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from homeport.control import circuit_breaker, deployments, rolling
+from homeport.control.rollout import Condition, LiveTask, RolloutPlan, plan_rollout
+from homeport.control.service_round import Round
+from homeport.control.stages import Facts, plan_blue_green, wanted
+from homeport.control.traffic import missing_rule, rules_of, write_traffic
+from homeport.model import service_events
+from homeport.model.deployment import Deployment, ServiceDeployment
+from homeport.model.service_changes import ENDED
+from homeport.model.traffic import groups_as, groups_beside, groups_of, in_production
+from homeport.shapes import ecs as shapes
+
+
+def advance(round_: Round, attempt: ServiceDeployment) -> None:
+    """One round of an attempt that goes by stages."""
+    green = round_.deployments.get(attempt.target_deployment_id)
+    if green is None:
+        deployments.change_attempt(
+            round_, attempt, status="ROLLBACK_FAILED", finished_at=round_.now, status_reason="The deployment is gone."
+        )
+        return
+    entries = load_balancers_of(round_, green)
+    if attempt.stage is None and attempt.source_deployment_id is None:
+        attempt = _begin(round_, attempt, green, entries)
+    sides = Sides(green, round_.deployments.get(attempt.source_deployment_id or ""))
+    view = rolling.look(round_)
+    rolling.count_successes(round_, view)
+    facts = _facts(round_, sides, attempt, view.tasks, entries)
+    outcome = plan_blue_green(attempt, facts, round_.tx.ids.hex32, round_.now)
+    round_.look_again(outcome.at)
+    if outcome.attempt != attempt:
+        round_.tx.service_deployments.put(outcome.attempt)
+    _follow(round_, attempt, outcome.attempt, sides, entries)
+    if outcome.attempt.status in ENDED:
+        _end(round_, outcome.attempt, sides)
+    else:
+        round_.change(steady_since=None, announced_at=None)
+        _scale(round_, outcome.attempt, sides, view)
+
+
+class Sides(NamedTuple):
+    """The two deployments of an attempt."""
+
+    green: Deployment
+    blue: Deployment | None
+
+
+def load_balancers_of(round_: Round, deployment: Deployment) -> tuple[shapes.LoadBalancer, ...]:
+    revision = round_.tx.service_revisions.get(deployment.revision_arn)
+    return round_.service.load_balancers if revision is None else revision.load_balancers
+
+
+def inherit_target_groups(round_: Round, attempt: ServiceDeployment | None) -> None:
+    """A rolling deployment after one that shifted traffic replaces tasks where production traffic goes; should that
+    have been interrupted half-way, all traffic goes there.
+    """
+    primary = round_.primary
+    if attempt is None or primary is None or attempt.stage is not None or attempt.rollback_deployment_id is not None:
+        return
+    source = in_production(round_.older())
+    if source is None or any(task.started_by == primary.id for task in round_.live):
+        return
+    entries = load_balancers_of(round_, primary)
+    if not any(each.target_groups or each.traffic_percent for each in round_.older()):
+        return
+    groups = groups_as(groups_of(source, load_balancers_of(round_, source)), entries)
+    primary = round_.change_deployment(
+        primary.id, target_groups=groups, traffic_percent=100.0, test_traffic_percent=100.0
+    )
+    write_traffic(round_.tx, entries, primary, 100.0, 100.0)
+
+
+# ---- the beginning --------------------------------------------------------------------------------------------------
+
+
+def _begin(
+    round_: Round, attempt: ServiceDeployment, green: Deployment, entries: Sequence[shapes.LoadBalancer]
+) -> ServiceDeployment:
+    """Choose blue, and the target groups that green registers in: those that blue does not use."""
+    blue = in_production(each for each in round_.older() if _has_been_well(each))
+    if blue is None:
+        return attempt
+    used = groups_of(blue, load_balancers_of(round_, blue))
+    round_.change_deployment(green.id, target_groups=groups_beside(used, entries))
+    return deployments.change_attempt(round_, attempt, source_deployment_id=blue.id)
+
+
+def _has_been_well(deployment: Deployment) -> bool:
+    """Whether there is anything to go back to: a deployment that never had a running task is none."""
+    return deployment.rollout_state == "COMPLETED" or deployment.running_seen > 0
+
+
+# ---- facts ----------------------------------------------------------------------------------------------------------
+
+
+def _facts(
+    round_: Round,
+    sides: Sides,
+    attempt: ServiceDeployment,
+    tasks: Sequence[LiveTask],
+    entries: Sequence[shapes.LoadBalancer],
+) -> Facts:
+    green = [task for task in tasks if task.deployment_id == sides.green.id]
+    blue = [task for task in tasks if sides.blue is not None and task.deployment_id == sides.blue.id]
+    return Facts(
+        desired_count=round_.service.desired_count,
+        has_blue=sides.blue is not None,
+        green_live=len(green),
+        green_healthy=sum(task.condition is Condition.HEALTHY for task in green),
+        blue_live=len(blue),
+        others_live=len(tasks) - len(green) - len(blue),
+        has_traffic=bool(rules_of(entries)),
+        fault=_fault(round_, round_.deployments[sides.green.id], attempt, entries),
+    )
+
+
+def _fault(round_: Round, green: Deployment, attempt: ServiceDeployment, entries: Sequence[shapes.LoadBalancer]) -> str:
+    configuration = attempt.configuration
+    missing = missing_rule(round_.tx, entries)
+    if missing is not None:
+        return f"The listener rule {missing} does not exist."
+    if circuit_breaker.has_tripped(configuration, round_.service.desired_count, green.failed_tasks):
+        return deployments.TASKS_FAILED
+    return ""
+
+
+# ---- carrying out ---------------------------------------------------------------------------------------------------
+
+
+def _follow(
+    round_: Round,
+    before: ServiceDeployment,
+    after: ServiceDeployment,
+    sides: Sides,
+    entries: Sequence[shapes.LoadBalancer],
+) -> None:
+    """Write the traffic that the attempt says, and hand the service over to blue when it turns back."""
+    green = round_.change_deployment(
+        sides.green.id, traffic_percent=after.traffic_percent, test_traffic_percent=after.test_traffic_percent
+    )
+    if sides.blue is not None:
+        round_.change_deployment(
+            sides.blue.id,
+            traffic_percent=round(100.0 - after.traffic_percent, 1),
+            test_traffic_percent=round(100.0 - after.test_traffic_percent, 1),
+        )
+    if after.status != "STOPPED":
+        write_traffic(round_.tx, entries, green, after.traffic_percent, after.test_traffic_percent)
+    if after.rollback_started_at is not None and before.rollback_started_at is None:
+        _turn_back(round_, after, sides)
+
+
+def _turn_back(round_: Round, attempt: ServiceDeployment, sides: Sides) -> None:
+    reason = attempt.rollback_reason or ""
+    round_.change_deployment(sides.green.id, rollout_state="FAILED", rollout_state_reason=reason)
+    round_.say(service_events.failed(sides.green.id, reason.rstrip(".")))
+    if sides.blue is None:
+        return
+    round_.change_deployment(sides.green.id, status="ACTIVE")
+    deployments.take_over(round_, round_.deployments[sides.blue.id])
+    deployments.change_attempt(round_, attempt, rollback_revision_arn=sides.blue.revision_arn)
+    round_.say(service_events.rolling_back(sides.blue.id))
+
+
+def _scale(round_: Round, attempt: ServiceDeployment, sides: Sides, view: rolling.View) -> None:
+    """Give every deployment the number of tasks it should have at this stage."""
+    counts = wanted(attempt, round_.service.desired_count)
+    blue_id = sides.blue.id if sides.blue is not None else None
+    for deployment_id in [each.id for each in round_.deployments.values() if each.status != "INACTIVE"]:
+        count = {sides.green.id: counts.green, blue_id: counts.blue}.get(deployment_id, 0)
+        deployment = round_.change_deployment(deployment_id, desired_count=count)
+        own = [task for task in view.tasks if task.deployment_id == deployment_id]
+        if not count:
+            plan = RolloutPlan(0, {}, tuple(task.arn for task in own if not task.is_protected), None, False)
+        else:
+            plan = plan_rollout(
+                rolling.limits_of(round_.service.deployment_configuration, count),
+                deployment_id,
+                {},
+                rolling.in_order(round_, own, count),
+                may_start=rolling.may_start(round_, deployment),
+            )
+        rolling.carry_out(round_, view, plan._replace(start=0, restart={deployment_id: plan.start}))
+        round_.change_deployment(deployment_id, desired_count=count)
+
+
+def _end(round_: Round, attempt: ServiceDeployment, sides: Sides) -> None:
+    """The attempt is over: its outcome is the service's only deployment."""
+    if attempt.status == "SUCCESSFUL":
+        deployments.complete(round_, round_.deployments[sides.green.id])
+    elif attempt.status == "ROLLBACK_SUCCESSFUL" and sides.blue is not None:
+        deployments.complete(round_, round_.deployments[sides.blue.id])
+    deployments.retire(round_, is_replaced=True)
