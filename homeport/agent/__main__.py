@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from homeport.agent.address import reachable_address
 from homeport.agent.main import run_agent
 from homeport.base.config import DEFAULT_PORT, DEFAULT_REGION, AgentConfig
 from homeport.base.local import default_data_dir
@@ -37,6 +38,11 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[s
 )
 @click.option("--cluster", envvar="ECS_CLUSTER", default="default", show_default=True)
 @click.option("--availability-zone", help="Where this host is, such as us-east-1a; default: the region's first.")
+@click.option(
+    "--address",
+    envvar="HOMEPORT_ADDRESS",
+    help="Where load balancers reach this host's ports; default: the address from which it reaches the endpoint.",
+)
 @click.option(
     "--attribute", multiple=True, callback=_pairs, help="NAME=VALUE, custom attribute of this container instance."
 )
@@ -85,6 +91,7 @@ def main(
     region: str,
     cluster: str,
     availability_zone: str | None,
+    address: str | None,
     attribute: dict[str, str],
     tag: dict[str, str],
     docker_host: str,
@@ -116,6 +123,7 @@ def main(
         cluster=cluster,
         docker_host=docker_host,
         availability_zone=availability_zone,
+        address=address or reachable_address(endpoint),
         instance_attributes=attribute,
         instance_tags=tag,
         image_pull_behavior=pull_behavior,

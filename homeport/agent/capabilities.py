@@ -71,6 +71,8 @@ def builtin_attributes(info: EngineInfo, config: AgentConfig, *, task_limits: bo
         "ecs.os-family": "LINUX",
         "ecs.os-type": "linux",
     }
+    if config.address is not None:
+        valued["homeport.address"] = config.address
     return (
         *(ecs.Attribute(name=name) for name in names),
         *(ecs.Attribute(name=name, value=value) for name, value in valued.items()),

@@ -31,7 +31,10 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
 
 
 class AgentConfig(Struct, frozen=True, kw_only=True):
-    """One agent on one host. Names and defaults follow the Amazon ECS agent's environment variables where it has one."""
+    """One agent on one host. Names and defaults follow the Amazon ECS agent's environment variables where it has one.
+
+    `address`: the IPv4 address at which load balancers reach this host's published ports (None: not told).
+    """
 
     data_dir: Path
     endpoint: str
@@ -42,6 +45,7 @@ class AgentConfig(Struct, frozen=True, kw_only=True):
     cluster: str = "default"
     docker_host: str = "unix:///var/run/docker.sock"
     availability_zone: str | None = None
+    address: str | None = None
     instance_attributes: dict[str, str] = {}
     instance_tags: dict[str, str] = {}
     gpu_ids: tuple[str, ...] = ()

@@ -16,12 +16,13 @@ from homeport.model.resources import Resources
 from homeport.shapes import ecs as shapes
 
 _OWN_PREFIXES = ("ecs.", "com.amazonaws.ecs.")
-#: Attributes that ECS reads from the identity document: name -> member of the document.
+#: Attributes that are read from the identity document: name -> member of the document.
 _DOCUMENTED = {
     "ecs.availability-zone": "availabilityZone",
     "ecs.instance-type": "instanceType",
     "ecs.ami-id": "imageId",
     "ecs.cpu-architecture": "architecture",
+    "homeport.address": "privateIp",
 }
 _PORT_HIGHEST = 65535
 
