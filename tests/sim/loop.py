@@ -14,24 +14,35 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 EPOCH = 1_795_000_000.0
+_MOST_TURNS = 1_000_000
 
 
 class Deadlock(Exception):
     """Nothing is ready and nothing is scheduled."""
 
 
+class Livelock(Exception):
+    """Much happens, and time stands still."""
+
+
 class _VirtualSelector(selectors.SelectSelector):
     def __init__(self, loop: "VirtualLoop") -> None:
         super().__init__()
         self._loop = loop
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(0)
+        self._turns += 1
         if ready:
             return ready
         if timeout is None:
             raise Deadlock("nothing is ready and no timer is set")
-        self._loop.elapsed += timeout
+        if timeout > 0:
+            self._loop.elapsed += timeout
+            self._turns = 0
+        elif self._turns > _MOST_TURNS:
+            raise Livelock(f"{self._turns} turns of the loop at {self._loop.elapsed} s")
         return []
 
 
@@ -87,7 +98,7 @@ def run_virtually(main: Any, seed: int | None = None) -> Any:
     try:
         return loop.run_until_complete(_with_clock(main, VirtualClock(loop)))
     finally:
-        _cancel_rest(loop)
+        cancel_rest(loop)
         loop.close()
 
 
@@ -96,7 +107,7 @@ async def _with_clock(main: Any, clock: VirtualClock) -> Any:
     return await body
 
 
-def _cancel_rest(loop: VirtualLoop) -> None:
+def cancel_rest(loop: VirtualLoop) -> None:
     rest = asyncio.all_tasks(loop)
     for task in rest:
         task.cancel()
