@@ -43,10 +43,12 @@ def replica(round_: Round) -> None:
     round_.change_deployment(round_.primary.id, desired_count=round_.service.desired_count)
     watch_failures(round_, view)
     shrink_older(round_, view)
-    extra = rebalancing.surplus(round_, view.tasks)
-    plan = _plan(round_, view, extra)
-    carry_out(round_, view, plan)
-    conclude(round_, plan, is_complete=plan.is_complete and not extra)
+    limits = limits_of(round_.service.deployment_configuration, round_.service.desired_count)
+    moving = rebalancing.surplus(round_, view.tasks, limits)
+    plan = _plan(round_, view, moving.extra)
+    carry_out(round_, view, plan, moving.constraints)
+    rebalancing.after_starts(round_, moving)
+    conclude(round_, plan, is_complete=plan.is_complete and not moving.extra)
 
 
 def settle_ended(round_: Round) -> None:

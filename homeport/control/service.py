@@ -6,10 +6,10 @@ a service: its own rows, its tasks, their targets, the container instances they 
 could not be placed, whatever frees or adds resources in their cluster.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from homeport.base.log import get_logger
-from homeport.control import blue_green, deployments, rolling
+from homeport.control import blue_green, daemon, deployments, external, rolling
 from homeport.control.queue import FORGET, Wake
 from homeport.control.runner import Reconciler
 from homeport.control.service_round import Round, begin_round
@@ -53,6 +53,7 @@ class ServiceReconciler(Reconciler):
         if task.service_arn is not None and not task.is_settled:
             yield task.service_arn
         if task.is_stopped:
+            yield from self._read.services.keys_by(daemon_in=task.cluster_arn)
             yield from self._lacking(task.cluster_arn)
 
     def _services_of_target(self, target: Target) -> Iterable[str]:
@@ -86,6 +87,12 @@ class ServiceReconciler(Reconciler):
     def _advance(self, round_: Round) -> None:
         if round_.service.status == "DRAINING":
             drain(round_)
+            return
+        if round_.service.deployment_controller == "EXTERNAL":
+            external.advance(round_)
+            return
+        if round_.service.scheduling_strategy == "DAEMON":
+            daemon.advance(round_)
             return
         attempt = deployments.current_attempt(round_)
         if attempt is not None and attempt.shifts_traffic:
@@ -143,6 +150,3 @@ def _own_arn(service: Service) -> Iterable[str]:
 
 def _service_of(row: Deployment | ServiceDeployment | TaskSet) -> Iterable[str]:
     return (row.service_arn,)
-
-
-Advance = Callable[..., Wake]

@@ -3,7 +3,7 @@
 Source: Developer Guide, "Amazon ECS service event messages", and events as they are seen in the wild.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from homeport.model.service import Service, ServiceEvent
@@ -97,6 +97,19 @@ def began_draining(count: int) -> str:
 
 def unhealthy_target(task_id: str, target_id: str, target_group_arn: str, why: str) -> str:
     return f"(task {task_id}) (instance {target_id}) is unhealthy in (target-group {target_group_arn}) due to ({why})"
+
+
+def not_balanced(counts: Mapping[str, int]) -> str:
+    """`counts`: tasks by Availability Zone."""
+    return f"is not AZ balanced with {_zones(counts)}. AZ Rebalancing in progress."
+
+
+def balanced(counts: Mapping[str, int]) -> str:
+    return f"is AZ balanced with {_zones(counts)}."
+
+
+def _zones(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} tasks in {zone}" for zone, count in counts.items())
 
 
 _OBSTACLES = {

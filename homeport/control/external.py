@@ -1,0 +1,75 @@
+"""A service whose deployments somebody else controls: every task set is kept at its share of the desired count.
+
+Task sets know nothing of each other; the share, a percent, is the caller's to change. A task set is in a steady state
+when all its tasks run and are healthy and there are neither too many nor too few of them. Source: ECS API reference,
+TaskSet (`computedDesiredCount`, `stabilityStatus`).
+"""
+
+from msgspec.structs import replace
+
+from homeport.control import rolling
+from homeport.control.rollout import Blocked, Limits, LiveTask, RolloutPlan, plan_rollout
+from homeport.control.service_round import Round, by_arn
+from homeport.control.service_tasks import launch_of_task_set, start_tasks
+from homeport.model import service_events
+from homeport.model.rules.task_sets import computed_count
+from homeport.model.service import TaskSet
+
+DRAINING = "DRAINING"
+
+
+def advance(round_: Round) -> None:
+    """One round of a service with the EXTERNAL controller."""
+    view = rolling.look(round_)
+    is_steady = True
+    for task_set in round_.tx.task_sets.by(service_arn=round_.service.arn):
+        own = [task for task in view.tasks if task.deployment_id == task_set.id]
+        plan = _plan(round_, task_set, own)
+        _carry_out(round_, view, task_set, plan)
+        is_steady = _settle(round_, task_set, plan) and is_steady
+    _stop_orphans(round_, view)
+    if is_steady:
+        rolling.say_steady(round_)
+    else:
+        round_.change(steady_since=None, announced_at=None)
+
+
+def _plan(round_: Round, task_set: TaskSet, own: list[LiveTask]) -> RolloutPlan:
+    scale = 0.0 if task_set.status == DRAINING else task_set.scale_percent
+    count = computed_count(round_.service.desired_count, scale)
+    limits = rolling.limits_of(round_.service.deployment_configuration, count)
+    # Nothing is rolled out within a task set; there is always room to replace one task.
+    limits = Limits(count, limits.minimum_healthy_percent, max(200, limits.maximum_percent))
+    return plan_rollout(limits, task_set.id, {}, rolling.in_order(round_, own, count))
+
+
+def _carry_out(round_: Round, view: rolling.View, task_set: TaskSet, plan: RolloutPlan) -> None:
+    rows = by_arn(round_.live)
+    for arn in plan.stop:
+        rolling.give_up(round_, rows[arn], view.judged[arn])
+    start_tasks(round_, launch_of_task_set(task_set), plan.start)
+    if plan.blocked is Blocked.PROTECTED:
+        round_.tell(rolling.PROTECTION, service_events.blocked_by_protection(task_set.id))
+
+
+def _settle(round_: Round, task_set: TaskSet, plan: RolloutPlan) -> bool:
+    """Write the stability down; a deleted task set goes with its last task. Gives whether it is steady."""
+    if task_set.status == DRAINING:
+        if any(task.started_by == task_set.id for task in round_.live):
+            return False
+        round_.tx.task_sets.delete(task_set.arn)
+        return True
+    status = "STEADY_STATE" if plan.is_complete else "STABILIZING"
+    if status != task_set.stability_status:
+        changed = replace(task_set, stability_status=status, stability_status_at=round_.now, updated_at=round_.now)
+        round_.tx.task_sets.put(changed)
+    return plan.is_complete
+
+
+def _stop_orphans(round_: Round, view: rolling.View) -> None:
+    """Tasks of task sets that were deleted by force."""
+    known = {task_set.id for task_set in round_.tx.task_sets.by(service_arn=round_.service.arn)}
+    rows = by_arn(round_.live)
+    for task in view.tasks:
+        if task.deployment_id not in known:
+            rolling.give_up(round_, rows[task.arn], view.judged[task.arn])

@@ -1,0 +1,94 @@
+"""Availability Zone rebalancing in virtual time; the examples are the guide's."""
+
+import pytest
+
+from homeport.control.rebalancing import moves_needed
+from homeport.shapes import ecs as shapes
+from tests.unit.control.service_world import World
+
+
+def zones(world):
+    counts = {}
+    for task in world.tasks:
+        counts[task.availability_zone] = counts.get(task.availability_zone, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def lopsided(desired=6, **more):
+    """A steady service all of whose tasks are in one zone, because the others joined later."""
+    world = World(instances=1)
+    world.create(desired, availability_zone_rebalancing="ENABLED", **more)
+    world.steady()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("counts", "desired", "moves"),
+    [
+        ([2, 0], 2, 1),
+        ([2, 1], 3, 0),
+        ([3, 0], 3, 1),
+        ([2, 2, 1], 5, 0),
+        ([5, 0, 0], 5, 3),
+        ([6, 0, 0], 6, 4),
+        ([], 3, 0),
+    ],
+)
+def test_moves_when_zones_have_these_counts_then_as_many_tasks_must_change(counts, desired, moves):
+    assert moves_needed(counts, desired) == moves
+
+
+def test_rebalancing_when_zones_join_then_tasks_move_one_for_one_and_events_tell():
+    world = lopsided()
+    world.add_instance(1, "b")
+    world.add_instance(2, "c")
+    world.settle()
+    assert len(world.tasks) == 10, "replacements first"
+    assert zones(world)["a"] == 6
+    world.run(30)
+    assert zones(world)["a"] == 6, "not before they are healthy"
+    world.run(60)
+    assert zones(world) == {"a": 2, "b": 2, "c": 2}
+    assert world.events("is not AZ balanced with 6 tasks in a, 0 tasks in b, 0 tasks in c. AZ Rebalancing in progress.")
+    assert world.events("is AZ balanced with 2 tasks in a, 2 tasks in b, 2 tasks in c.")
+    assert world.service.rebalancing_since is None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"availability_zone_rebalancing": "DISABLED"},
+        {"placement_strategy": (shapes.PlacementStrategy(type="binpack", field="cpu"),)},
+        {"maximum": 100},
+    ],
+)
+def test_rebalancing_when_not_eligible_then_nothing_moves(more):
+    world = World(instances=1)
+    world.create(6, **({"availability_zone_rebalancing": "ENABLED"} | more))
+    world.steady()
+    world.add_instance(1, "b")
+    world.run(120, tick=10)
+    assert zones(world) == {"a": 6}
+
+
+def test_rebalancing_when_the_other_zone_has_no_room_then_it_gives_up_for_a_while():
+    world = lopsided(desired=4)
+    world.add_instance(1, "b", cpu=5)
+    world.run(300, tick=10)
+    assert zones(world) == {"a": 4}
+    assert len(world.events("is not AZ balanced")) == 1
+    world.add_instance(2, "b")
+    world.run(700, tick=10)
+    assert zones(world) == {"a": 2, "b": 2}
+
+
+def test_rebalancing_when_a_deployment_begins_then_it_ends():
+    world = lopsided()
+    world.define(2)
+    world.add_instance(1, "b")
+    world.settle()
+    world.deploy(2)
+    world.settle()
+    assert world.service.rebalancing_since is None
+    world.run(120)
+    assert zones(world) == {"a": 3, "b": 3}
