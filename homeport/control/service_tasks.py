@@ -12,7 +12,6 @@ from homeport.model.container_instance import ContainerInstance
 from homeport.model.deployment import Deployment
 from homeport.model.new_task import new_task, placed_on, task_template
 from homeport.model.rules.capabilities import placement_attributes
-from homeport.model.rules.tags import merged_tags
 from homeport.model.service import TaskSet
 from homeport.model.status import DesiredStatus, StopCode
 from homeport.model.task import Container, Task
@@ -113,7 +112,7 @@ def _tags(round_: Round, definition: TaskDefinition) -> tuple[shapes.Tag, ...]:
         shapes.Tag(key="aws:ecs:clusterName", value=service.cluster_name),
         shapes.Tag(key="aws:ecs:serviceName", value=service.name),
     )
-    return merged_tags(propagated, managed)
+    return (*propagated, *managed)
 
 
 def wanted_of(
