@@ -8,7 +8,7 @@ import asyncio
 import os
 import random
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -41,6 +41,7 @@ from homeport.drivers.engine import Engine, EngineInfo
 from homeport.shapes import ecs
 
 log = get_logger("agent")
+T = TypeVar("T")
 _ZONE_ATTRIBUTE = "ecs.availability-zone"
 
 
@@ -111,7 +112,7 @@ class Agent:
         """Until cancelled. Raises RegistrationRefused, or the failure of any part."""
         self.supervisor = Supervisor(self.clock)
         try:
-            self.info = await self._engine_info()
+            self.info = await self._patiently(self.engine.info)
             self._assemble(self.info)
             self.supervisor.keep("engine events", self.watch.watch)
             await self.watch.adopted.wait()
@@ -133,11 +134,12 @@ class Agent:
         """Whether the ACS link stands."""
         return self.session is not None and self.session.is_connected
 
-    async def _engine_info(self) -> EngineInfo:
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """The engine's answer, however often it has to be asked."""
         attempt = 0
         while True:
             try:
-                return await self.engine.info()
+                return await ask()
             except Transient as error:
                 log.warning("engine_unavailable", error=str(error))
                 await self.clock.sleep(backoff_seconds(attempt, first=0.25, factor=2, most=10))
@@ -233,11 +235,8 @@ class Agent:
         self._state.flush()
 
     async def _adopt_lost(self, instance_arn: str) -> None:
-        try:
-            seen = await self.watch.listing()
-        except Transient as error:
-            log.warning("listing_failed", error=str(error))
-            return
+        """Before the link stands, for only then is every task in the answer to the control plane's manifest."""
+        seen = await self._patiently(self.watch.listing)
         records = lost_tasks(
             seen,
             lambda arn: self.tasks.by_arn(arn) is not None,

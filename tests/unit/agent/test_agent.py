@@ -216,6 +216,26 @@ def test_lost_state_is_rebuilt_from_labels_and_stopped_only_when_told() -> None:
     in_world(body)
 
 
+def test_lost_state_when_the_engine_fails_after_registration_then_it_is_asked_again_before_connecting() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.reported(ARN, "RUNNING")
+        world.state = type(world.state)()
+        world.engine.faults = Faults(slow=1, slow_by=1)
+        async with world.running() as agent:
+            await agent.is_registered.wait()
+            world.engine.down = True
+            await world.clock.sleep(20)
+            assert len(world.backend.sockets) == 1
+            world.engine.down = False
+            await world.until(lambda: len(world.backend.sockets) == 2)
+            assert world.agent.tasks.by_arn(ARN) is not None
+
+    in_world(body)
+
+
 def test_control_plane_away_then_tasks_go_on_and_reports_wait() -> None:
     async def body(world: HostWorld) -> None:
         world.behave("main:latest", exit_after=30, exit_code=5)
