@@ -1,6 +1,6 @@
 """Tasks of services as targets of load balancers: registered once they run, drained before they are stopped.
 
-Key: a service's ARN, so that one look at many tasks makes one event. What a task should be registered as follows from
+Key: a service's ARN, so that one look at many tasks makes one event (a task's ARN has its service looked at). What a task should be registered as follows from
 its rows (revision, port bindings, container instance); what it is registered as are the targets that it owns. A task
 that shall stop keeps running while its targets drain (`model.target_health.is_held` is what dispatch asks), and shows
 DEACTIVATING; then it is STOPPING. A task that has died loses its targets at once, for nobody answers there any more.
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from homeport.base.log import get_logger
-from homeport.control.runner import FORGET, Reconciler, Wake
+from homeport.control.runner import FORGET, Reconciler, Wake, Waker
 from homeport.model import service_events as events
 from homeport.model.load_balancer import Target, TargetGroup, target_key
 from homeport.model.status import DesiredStatus, TaskStatus
@@ -24,6 +24,7 @@ from homeport.store.schema import Tables
 from homeport.store.store import Tx
 
 log = get_logger("targets")
+_TASK = ":task/"
 
 
 class ServiceTargets(Reconciler):
@@ -32,9 +33,18 @@ class ServiceTargets(Reconciler):
     name = "service-targets"
 
     def __init__(self) -> None:
-        self.wakes = {"task": _service_of}
+        self.wakes = {"task": _service_of, "target": _owner_of}
+        self._wake: Waker = lambda _: None
+
+    def listen(self, wake: Waker) -> None:
+        self._wake = wake
 
     def step(self, tx: Tx, key: str, now: float) -> Wake:
+        if _TASK in key:
+            task = tx.tasks.get(key)
+            if task is not None and task.service_arn is not None:
+                self._wake(task.service_arn)
+            return FORGET
         look = _Look(tx, now)
         for task in tx.tasks.by(service_arn=key):
             look.at_task(task)
@@ -82,7 +92,7 @@ class _Look:
 
     def _drain(self, task: Task, owned: list[Target]) -> None:
         """Targets that drained are gone; the others drain from now on."""
-        if not owned:
+        if not owned and task.last_status is not TaskStatus.DEACTIVATING:
             return
         left = [target for target in owned if not self._drained(target)]
         self._draining += any(target.drain_until is None for target in left)
@@ -93,8 +103,11 @@ class _Look:
                 self._tx.targets.put(draining(target, until))
             else:
                 until = target.drain_until
-            self.next_at = until if self.next_at is None else min(until, self.next_at)
+            self._look_again(until)
         self._tx.tasks.put(_at_least(task, TaskStatus.DEACTIVATING if left else TaskStatus.STOPPING))
+
+    def _look_again(self, at: float) -> None:
+        self.next_at = at if self.next_at is None else min(at, self.next_at)
 
     def _drained(self, target: Target) -> bool:
         """Whether the target is gone (now): its delay is over, or nothing could ever reach it."""
@@ -114,8 +127,8 @@ class _Look:
         for target in owned:
             if target.key not in wanted:
                 self._remove(target)
-            elif target.drain_until is not None and target.drain_until <= self._now:
-                self._tx.targets.delete(target.key)
+            elif target.drain_until is not None and not self._drained(target):
+                self._look_again(target.drain_until)
         for key, target in wanted.items():
             known = self._tx.targets.get(key)
             if known is not None and known.owner == task.arn:
@@ -238,6 +251,10 @@ def _host_port(tables: Tables, task: Task, container: Container, container_port:
     found = tables.task_definitions.get(task.task_definition_arn)
     is_host = found is not None and found.definition.network_mode == "host"
     return container_port if is_host else None
+
+
+def _owner_of(target: Target) -> Iterable[str]:
+    return (target.owner,) if target.owner is not None else ()
 
 
 def _service_of(task: Task) -> Iterable[str]:
