@@ -15,6 +15,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     tasks as lost. `task_retention`: how long STOPPED tasks stay visible (ECS: at least an hour).
     `inactive_retention`: how long INACTIVE clusters and container instances stay visible.
     `hosts_file`: where the names of load balancers are kept for this host's programs (None: nowhere).
+    `lambda_endpoint`: URL at which Lambda functions of lifecycle hooks are invoked (None: such hooks are refused).
     """
 
     data_dir: Path
@@ -27,6 +28,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     credentials_lifetime: float = 6 * 3600.0
     heartbeat_interval: float = 30.0
     hosts_file: Path | None = None
+    lambda_endpoint: str | None = None
     log_level: str = "info"
 
 

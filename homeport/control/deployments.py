@@ -39,19 +39,17 @@ def change_attempt(round_: Round, attempt: ServiceDeployment, **members: Any) ->
     return changed
 
 
-def goes_by_stages(attempt: ServiceDeployment) -> bool:
-    """Whether the attempt shifts traffic stage by stage, and therefore rolls back in its own way."""
-    return (attempt.configuration.strategy or "ROLLING") != "ROLLING"
-
-
 def follow_requests(round_: Round) -> None:
     """Begin what is PENDING, and do what a caller or a newer attempt has asked of those under way."""
+    current = current_attempt(round_)
     for attempt in attempts(round_):
         if attempt.status == "PENDING":
             change_attempt(round_, attempt, status="IN_PROGRESS", started_at=round_.now)
+        elif attempt.shifts_traffic and current is not None and attempt.arn == current.arn:
+            continue  # `blue_green` does what is asked of it.
         elif attempt.status == "STOP_REQUESTED":
             _stop(round_, attempt)
-        elif attempt.status == "ROLLBACK_REQUESTED" and not attempt.shifts_traffic:
+        elif attempt.status == "ROLLBACK_REQUESTED":
             reason = attempt.status_reason or "Service deployment was rolled back by a user request."
             roll_back(round_, attempt, reason)
 
@@ -63,8 +61,9 @@ def _stop(round_: Round, attempt: ServiceDeployment) -> None:
         reason = attempt.status_reason or "The service deployment was stopped."
         round_.change_deployment(primary.id, rollout_state="FAILED", rollout_state_reason=reason)
     change_attempt(
-        round_, attempt, status="STOPPED", stopped_at=round_.now, finished_at=round_.now, **_monitoring_over(attempt)
-    )
+        round_, attempt, status="STOPPED", stopped_at=round_.now, finished_at=round_.now, hooks=(),
+        **_monitoring_over(attempt),
+    )  # fmt: skip
 
 
 def _monitoring_over(attempt: ServiceDeployment) -> dict[str, Any]:

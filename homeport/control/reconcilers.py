@@ -10,6 +10,7 @@ from homeport.base.seal import Sealer
 from homeport.control.balancer import BalancerReconciler
 from homeport.control.balancer_configuration import Surroundings
 from homeport.control.dispatch import Dispatch
+from homeport.control.hooks import HookReconciler
 from homeport.control.instance import InstanceReconciler, UnplacedReconciler
 from homeport.control.messages import Composer
 from homeport.control.reaper import Reaper
@@ -18,6 +19,7 @@ from homeport.control.service import ServiceReconciler
 from homeport.control.sessions import Sessions
 from homeport.control.targets import DrainingTargets, ServiceTargets
 from homeport.drivers.balancer import Balancer
+from homeport.drivers.hooks import Functions
 from homeport.drivers.logs import LogStore
 from homeport.drivers.network import Addresses, HostNames
 from homeport.scheduler.fleet import Fleet
@@ -47,10 +49,11 @@ def standard_reconcilers(
     endpoint: str = "",
     fleet: Fleet | None = None,
     data_plane: DataPlane | None = None,
+    functions: Functions | None = None,
 ) -> tuple[Reconciler, ...]:
     """`endpoint`: this server's URL for agents that did not tell theirs. `logs` None: no retention of logs.
 
-    `data_plane` None: load balancers stay provisioning.
+    `data_plane` None: load balancers stay provisioning. `functions` None: Lambda lifecycle hooks fail.
     """
     composer = Composer(
         arns,
@@ -68,6 +71,7 @@ def standard_reconcilers(
         ServiceTargets(),
         DrainingTargets(),
         ServiceReconciler(store.read, fleet or Fleet(store.read), config.inactive_retention),
+        HookReconciler(functions, clock),
         Reaper(config, clock, logs),
         *serving,
     )

@@ -11,7 +11,8 @@ anywhere. What follows from the row is never stored twice: how many tasks either
 
 Traffic moves as a stage is entered; its hooks run after that. Until CLEAN_UP any fault leads to the rollback; from then
 on blue is going and the attempt can only succeed. Hooks cannot hold up a rollback. With these strategies a failure
-always rolls back, whatever the circuit breaker's `rollback` says: half-shifted traffic is no state to stay in.
+always rolls back, whatever the circuit breaker's `rollback` says, and so does a request to stop: half-shifted traffic
+is no state to stay in. An attempt that a newer one interrupts just ends; the newer one begins with what it finds.
 
 An attempt without blue (the service's first) shifts all traffic at once, bakes not, and has nowhere to go back to.
 Sources: Developer Guide, "Amazon ECS blue/green service deployments workflow", "Amazon ECS linear deployments", "Amazon
@@ -107,15 +108,13 @@ def next_stage(attempt: ServiceDeployment, facts: Facts, new_id: Callable[[], st
             return _enter(begun, first, new_id, now)
         case "IN_PROGRESS":
             return _forward(attempt, facts, new_id, now)
-        case "ROLLBACK_REQUESTED":
+        case "ROLLBACK_REQUESTED" | "STOP_REQUESTED":
             if attempt.stage == "CLEAN_UP":
                 return replace(attempt, status="IN_PROGRESS", status_reason=None, updated_at=now)
             reason = attempt.status_reason or "Service deployment was rolled back by a user request."
             return roll_back(attempt, facts, reason, new_id, now)
         case "ROLLBACK_IN_PROGRESS":
             return _backward(attempt, facts, new_id, now)
-        case "STOP_REQUESTED":
-            return replace(attempt, status="STOPPED", hooks=(), stopped_at=now, finished_at=now, updated_at=now)
     return None
 
 

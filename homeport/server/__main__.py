@@ -43,6 +43,12 @@ from homeport.server.bootstrap import WrongRegionError
     show_default="/etc/hosts if it may be written",
     help="File that tells this host the names of load balancers; empty for none.",
 )
+@click.option(
+    "--lambda-endpoint",
+    default=lambda: os.environ.get("HOMEPORT_LAMBDA_ENDPOINT", ""),
+    show_default="HOMEPORT_LAMBDA_ENDPOINT",
+    help="URL of the Lambda Invoke API for lifecycle hooks of deployments; empty: such hooks are refused.",
+)
 @click.option("--log-level", default="info", show_default=True)
 def main(
     data_dir: Path,
@@ -52,6 +58,7 @@ def main(
     instance_lost_after: float,
     task_retention: float,
     hosts_file: Path,
+    lambda_endpoint: str,
     log_level: str,
 ) -> None:
     """Run the Homeport control plane: the AWS endpoint and the schedulers behind it."""
@@ -64,6 +71,7 @@ def main(
         instance_lost_after=instance_lost_after,
         task_retention=task_retention,
         hosts_file=hosts_file if str(hosts_file) not in ("", ".") else None,
+        lambda_endpoint=lambda_endpoint or None,
         log_level=log_level,
     )
     try:

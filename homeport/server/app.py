@@ -14,11 +14,12 @@ from homeport.base.log import get_logger
 from homeport.base.supervise import Supervisor
 from homeport.control.reconcilers import DataPlane
 from homeport.drivers.balancer.envoy import EnvoyBalancer
+from homeport.drivers.hooks.endpoint import LambdaEndpoint
 from homeport.drivers.logs.sqlite import SqliteLogStore
-from homeport.drivers.probe.network import NetworkProber
 from homeport.drivers.network import HostNames
 from homeport.drivers.network.addresses import LoopbackAddresses
 from homeport.drivers.network.hosts import HostsFile, NoHostNames
+from homeport.drivers.probe.network import NetworkProber
 from homeport.server.http import HttpServer
 from homeport.server.region import start_region
 from homeport.store.sqlite import SqliteJournal
@@ -45,6 +46,7 @@ async def run_server(config: ServerConfig) -> int:
         supervisor,
         data_plane=DataPlane(balancer, LoopbackAddresses(config.data_dir), _host_names(config)),
         prober=NetworkProber(),
+        functions=LambdaEndpoint(config.lambda_endpoint) if config.lambda_endpoint else None,
     )
     http = HttpServer(region.gateway, region.sockets)
     port = await http.start(config.host, config.port)

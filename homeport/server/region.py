@@ -21,6 +21,7 @@ from homeport.control.health_checks import HealthChecks
 from homeport.control.reconcilers import DataPlane, standard_reconcilers
 from homeport.control.runner import Controller
 from homeport.control.startup import close_former_sessions
+from homeport.drivers.hooks import Functions
 from homeport.drivers.logs import LogStore
 from homeport.drivers.probe import Prober
 from homeport.scheduler.fleet import Fleet
@@ -58,10 +59,12 @@ async def start_region(
     supervisor: Supervisor,
     data_plane: DataPlane | None = None,
     prober: Prober | None = None,
+    functions: Functions | None = None,
 ) -> RegionParts:
     """Load, bootstrap and start; without a `data_plane` load balancers stay provisioning. Raises `bootstrap.WrongRegionError`.
 
-    Without a `prober` the health of targets is not checked: they stay as they are registered.
+    Without a `prober` the health of targets is not checked: they stay as they are registered. Without `functions` there
+    are no Lambda lifecycle hooks.
     """
     store = Store(journal, clock, ids)
     fleet = Fleet(store.read)
@@ -70,7 +73,10 @@ async def start_region(
     log.info("store_loaded", rows=rows, version=store.version, seconds=round(clock.monotonic() - started, 3))
     arns = bootstrap(store, sealer, ids, region=config.region, data_dir=Path(config.data_dir))
     await store.durable(close_former_sessions(store))
-    world = World(arns=arns, store=store, fleet=fleet, clock=clock, ids=ids, sealer=sealer, logs=logs, version=VERSION)
+    world = World(
+        arns=arns, store=store, fleet=fleet, clock=clock, ids=ids, sealer=sealer, logs=logs, version=VERSION,
+        has_lambda=functions is not None,
+    )  # fmt: skip
     sockets = AgentSockets(world, config)
     reconcilers = standard_reconcilers(
         store=store,
@@ -83,6 +89,7 @@ async def start_region(
         logs=logs,
         fleet=fleet,
         data_plane=data_plane,
+        functions=functions,
     )
     if prober is not None:
         reconcilers = (*reconcilers, HealthChecks(prober, supervisor, ids.rng()))
