@@ -7,6 +7,7 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from homeport.model.deployment import HookState
+from homeport.shapes.ecs import DeploymentConfiguration, DeploymentLifecycleHook
 from tests.fleet import a_task_definition, ecs_of
 
 INVALID = "InvalidParameterException"
@@ -139,7 +140,10 @@ def test_continue_service_deployment_when_a_hook_waits_then_answered(region, ecs
         started_at=1.0,
         expires_at=2.0,
     )
-    change(region, arn, hooks=(hook,), stage="POST_SCALE_UP")
+    configuration = DeploymentConfiguration(
+        lifecycle_hooks=(DeploymentLifecycleHook(target_type="PAUSE", lifecycle_stages=("POST_SCALE_UP",)),)
+    )
+    change(region, arn, hooks=(hook,), stage="POST_SCALE_UP", status="IN_PROGRESS", configuration=configuration)
     unknown = refusal(ecs.continue_service_deployment, serviceDeploymentArn=arn, hookId="x")
     assert unknown == (INVALID, "The service deployment has no lifecycle hook x.")
     members = {} if action is None else {"action": action}

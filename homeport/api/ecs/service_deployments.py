@@ -9,6 +9,8 @@ from homeport.api.operation import Context, operation
 from homeport.api.paginate import paginate
 from homeport.base.arn import parse_arn
 from homeport.model.deployment import ServiceDeployment
+from homeport.model.lifecycle_hooks import continued
+from homeport.model.lifecycle_hooks import find as find_hook
 from homeport.shapes import ecs as shapes
 from homeport.store.schema import Tables
 from homeport.store.store import Tx
@@ -17,7 +19,6 @@ MOST_DESCRIBED = 20
 STOPPED_BY_USER = "Service deployment stopped by user."
 ROLLED_BACK_BY_USER = "Service deployment was rolled back by a user request."
 _FAR_FUTURE = 1e11
-_WAITING = ("AWAITING_ACTION",)
 
 
 @operation(shapes.SERVICE, "DescribeServiceDeployments")
@@ -125,17 +126,12 @@ def continue_service_deployment(
 ) -> shapes.ContinueServiceDeploymentResponse:
     """Answer a PAUSE hook that waits: go on (the default), or roll back."""
     row = _find(ctx, tx, request.service_deployment_arn)
-    hook = next((each for each in row.hooks if each.id == request.hook_id), None)
-    if hook is None:
+    if find_hook(row, request.hook_id) is None:
         raise shapes.InvalidParameterException(f"The service deployment has no lifecycle hook {request.hook_id}.")
-    if hook.status not in _WAITING:
-        raise shapes.InvalidParameterException(f"The lifecycle hook {hook.id} does not await an action.")
-    goes_on = (request.action or "CONTINUE") == "CONTINUE"
-    answered = replace(
-        hook, status="SUCCEEDED" if goes_on else "FAILED", reason=None if goes_on else ROLLED_BACK_BY_USER
-    )
-    hooks = tuple(answered if each is hook else each for each in row.hooks)
-    tx.service_deployments.put(replace(row, hooks=hooks, updated_at=tx.now))
+    answered = continued(row, request.hook_id, request.action or "CONTINUE", tx.now)
+    if answered is None:
+        raise shapes.InvalidParameterException(f"The lifecycle hook {request.hook_id} does not await an action.")
+    tx.service_deployments.put(answered)
     return shapes.ContinueServiceDeploymentResponse(service_deployment_arn=row.arn)
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import cast
 
 from homeport.api.operation import Context
-from homeport.model.deployment import Deployment, HookState, ServiceDeployment, ServiceRevision
+from homeport.model.deployment import Deployment, ServiceDeployment, ServiceRevision
+from homeport.model.lifecycle_hooks import detail
 from homeport.model.rules.circuit_breaker import threshold
 from homeport.model.rules.task_sets import computed_count
 from homeport.model.service import Service, TaskSet
@@ -212,7 +213,7 @@ def service_deployment_view(tx: Tables, attempt: ServiceDeployment) -> shapes.Se
         status=attempt.status,
         status_reason=attempt.status_reason,
         lifecycle_stage=cast("shapes.ServiceDeploymentLifecycleStage | None", attempt.stage),
-        lifecycle_hook_details=tuple(_hook_view(attempt, each) for each in attempt.hooks) or None,
+        lifecycle_hook_details=tuple(detail(attempt, each) for each in attempt.hooks) or None,
         deployment_configuration=attempt.configuration,
         rollback=_rollback_view(attempt),
         deployment_circuit_breaker=shapes.ServiceDeploymentCircuitBreaker(
@@ -250,20 +251,6 @@ def _source_view(
         pending_task_count=counts.pending[deployment_id],
         requested_production_traffic_weight=100.0 - attempt.traffic_percent if shifts else None,
         requested_test_traffic_weight=row.test_traffic_percent if shifts and row is not None else None,
-    )
-
-
-def _hook_view(attempt: ServiceDeployment, hook: HookState) -> shapes.DeploymentLifecycleHookDetail:
-    hooks = attempt.configuration.lifecycle_hooks or ()
-    given = hooks[hook.index] if hook.index < len(hooks) else shapes.DeploymentLifecycleHook()
-    timeout = given.timeout_configuration
-    return shapes.DeploymentLifecycleHookDetail(
-        hook_id=hook.id,
-        target_type=given.target_type or "AWS_LAMBDA",
-        target_arn=given.hook_target_arn,
-        status=hook.status,
-        expires_at=hook.expires_at,
-        timeout_action=(timeout.action if timeout else None) or "ROLLBACK",
     )
 
 
