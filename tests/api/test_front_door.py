@@ -55,10 +55,10 @@ def test_query_operation_when_not_served_then_invalid_action(region):
     assert (code, message, status) == ("InvalidAction", "Homeport does not serve sts:GetSessionToken yet.", 400)
 
 
-@pytest.mark.parametrize("service", ["secretsmanager", "elbv2", "efs", "servicediscovery", "cloudwatch", "s3"])
+@pytest.mark.parametrize("service", ["secretsmanager", "elb", "efs", "servicediscovery", "cloudwatch", "s3"])
 def test_service_when_not_served_then_a_client_error(region, service):
     client = region.client(service)
-    name = {"secretsmanager": "list_secrets", "elbv2": "describe_load_balancers", "efs": "describe_file_systems",
+    name = {"secretsmanager": "list_secrets", "elb": "describe_load_balancers", "efs": "describe_file_systems",
             "servicediscovery": "list_namespaces", "cloudwatch": "list_metrics", "s3": "list_buckets"}[service]  # fmt: skip
     _, _, status = error_of(getattr(client, name))
     assert 400 <= status < 500

@@ -90,7 +90,7 @@ def page(rows: Sequence[T], token: str | None, limit: int | None) -> tuple[tuple
     start = 0
     if token:
         try:
-            start = int(base64.urlsafe_b64decode(token.encode()))
+            start = int(base64.b64decode(token.encode(), altchars=b"-_", validate=True))
         except (ValueError, binascii.Error):
             raise errors.InvalidParameterValue(f"Invalid value '{token}' for NextToken") from None
     end = len(rows) if limit is None else start + limit
