@@ -5,14 +5,25 @@ full-match RE2 expressions. The client's address cannot be matched directly in a
 it into a private header before routing, which is removed before the request goes on.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from homeport.drivers.balancer import Action, Condition, FixedResponse, Forward, Redirect, Rule, TargetGroup
+from homeport.drivers.balancer import (
+    Action,
+    Condition,
+    FixedResponse,
+    Forward,
+    Redirect,
+    Rule,
+    TargetGroup,
+    WeightedGroup,
+)
 
 SOURCE_HEADER = "x-homeport-source"
 TYPE = "type.googleapis.com/"
+GROUP_COOKIE = "AWSALBTG"
 STICKY_FILTER = "envoy.filters.http.stateful_session"
 STICKY_FILTER_TYPE = "envoy.extensions.filters.http.stateful_session.v3.StatefulSession"
 Json = dict[str, Any]
@@ -26,11 +37,52 @@ def wildcard(pattern: str) -> str:
 def route_matcher(rules: tuple[Rule, ...], default: Action, groups: Mapping[str, TargetGroup]) -> Json:
     """The virtual host's matcher: rules by priority, then the default action. `groups` by id tell of stickiness."""
     ordered = sorted(rules, key=lambda rule: rule.priority)
-    entries = [{"predicate": _all_of(rule.conditions), "on_match": _on_match(rule.action, groups)} for rule in ordered]
+    entries = [
+        entry for rule in ordered for entry in _entries(_all_of(rule.conditions), rule.action, groups)
+    ] + _sticky_entries(None, default, groups)
     matcher: Json = {"on_no_match": _on_match(default, groups)}
     if entries:
         matcher["matcher_list"] = {"matchers": entries}
     return matcher
+
+
+def _entries(predicate: Json, action: Action, groups: Mapping[str, TargetGroup]) -> list[Json]:
+    """A rule; where clients stick to the group they were given, those that say so come first."""
+    return [
+        *_sticky_entries(predicate, action, groups),
+        {"predicate": predicate, "on_match": _on_match(action, groups)},
+    ]
+
+
+def _sticky_entries(predicate: Json | None, action: Action, groups: Mapping[str, TargetGroup]) -> list[Json]:
+    """One entry a group that still gets requests: clients whose cookie names it stay there."""
+    if not isinstance(action, Forward) or not action.sticky_seconds or len(_used(action)) < 2:
+        return []
+    entries = []
+    for group in _used(action):
+        cookie = _header("cookie", f"(.*; *)?{GROUP_COOKIE}={_token(group.target_group_id)}(;.*)?")
+        both = {"and_matcher": {"predicate": [predicate, cookie]}} if predicate else cookie
+        stay = Forward(groups=(group,), sticky_seconds=action.sticky_seconds)
+        entries.append({"predicate": both, "on_match": _on_match(stay, groups)})
+    return entries
+
+
+def _used(action: Forward) -> list[WeightedGroup]:
+    return [group for group in action.groups if group.weight > 0]
+
+
+def _token(target_group_id: str) -> str:
+    """What the cookie says of a group: a name that tells nothing and does not depend on the rule."""
+    return hashlib.sha256(target_group_id.encode()).hexdigest()[:32]
+
+
+def _group_cookie(action: Forward, group: WeightedGroup) -> Json:
+    """The header that has the client come back to the group; renewed with every answer."""
+    if not action.sticky_seconds:
+        return {}
+    value = f"{GROUP_COOKIE}={_token(group.target_group_id)}; Max-Age={action.sticky_seconds}; Path=/"
+    header = {"header": {"key": "set-cookie", "value": value}, "append_action": "APPEND_IF_EXISTS_OR_ADD"}
+    return {"response_headers_to_add": [header]}
 
 
 def _on_match(action: Action, groups: Mapping[str, TargetGroup]) -> Json:
@@ -139,22 +191,22 @@ def forward(action: Forward, groups: Mapping[str, TargetGroup]) -> Json:
         "retry_policy": _RETRIES,
         "cluster_not_found_response_code": "SERVICE_UNAVAILABLE",
     }
-    weighted = [group for group in action.groups if group.weight > 0]
-    if not weighted:
+    used = _used(action)
+    if not used:
         return {"route": {"cluster": "none", **common}}
-    if len(weighted) == 1:
-        name = weighted[0].target_group_id
-        return {"route": {"cluster": name, **common}, **_sticky(groups.get(name))}
-    clusters: Json = {
-        "clusters": [
-            {"name": each.target_group_id, "weight": each.weight, **_sticky(groups.get(each.target_group_id))}
-            for each in weighted
-        ]
-    }
-    if action.sticky_seconds:
-        clusters["use_hash_policy"] = True
-        common["hash_policy"] = [{"cookie": {"name": "AWSALBTG", "ttl": f"{action.sticky_seconds}s", "path": "/"}}]
-    return {"route": {"weighted_clusters": clusters, **common}}
+    if len(used) == 1:
+        name = used[0].target_group_id
+        return {"route": {"cluster": name, **common}, **_sticky(groups.get(name)), **_group_cookie(action, used[0])}
+    clusters = [
+        {
+            "name": each.target_group_id,
+            "weight": each.weight,
+            **_sticky(groups.get(each.target_group_id)),
+            **_group_cookie(action, each),
+        }
+        for each in used
+    ]
+    return {"route": {"weighted_clusters": {"clusters": clusters}, **common}}
 
 
 def _sticky(group: TargetGroup | None) -> Json:
@@ -205,7 +257,7 @@ def _path_redirect(path: str, query: str) -> Json:
     if "#{path}" not in path:
         return {"path_redirect": f"{path}{query}"}
     substitution = path.replace("\\", "\\\\").replace("#{path}", "\\1") + query
-    return {"regex_rewrite": {"pattern": {"google_re2": {}, "regex": "^/?(.*)$"}, "substitution": substitution}}
+    return {"regex_rewrite": {"pattern": {"regex": "^/?(.*)$"}, "substitution": substitution}}
 
 
 def fixed_response(action: FixedResponse) -> Json:

@@ -78,7 +78,7 @@ class Discovery:
     def _encode(self, url: str, items: dict[str, Json]) -> Encoded:
         old_rendered, old_encoded = self._rendered.get(url, {}), self._encoded.get(url, {})
         return {
-            name: old_encoded[name] if old_rendered.get(name) == item else encode_resource(url, item)
+            name: old_encoded[name] if old_rendered.get(name) == item else _encode(url, name, item)
             for name, item in items.items()
         }
 
@@ -178,6 +178,14 @@ class Discovery:
                 nonce = session.sending(url, content)
                 responses.append(encode_response(url, nonce, nonce, list(content.values())))
         return responses
+
+
+def _encode(url: str, name: str, item: Json) -> bytes:
+    """A resource that cannot even be expressed is that resource's fault, as if Envoy had refused it."""
+    try:
+        return encode_resource(url, item)
+    except Exception as error:
+        raise Rejected(f"{type(error).__name__}: {error}", (name,)) from error
 
 
 class _Refusal(NamedTuple):

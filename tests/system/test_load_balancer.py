@@ -1,0 +1,539 @@
+"""Load balancers' data plane with a real Envoy: protocols, rules, and changes under load without one failed request."""
+
+import asyncio
+import contextlib
+import json
+import os
+import ssl
+import time
+
+import aiohttp
+import pytest
+from msgspec.structs import replace
+
+from tests.balancing import (
+    a_certificate,
+    a_listener,
+    a_load_balancer,
+    a_rule,
+    a_target,
+    a_target_group,
+    fixed,
+    forward,
+    path_is,
+    redirect,
+)
+from tests.system.data_plane import DataPlane, UdpEcho, curl, http_target, self_signed, tcp_target, udp_ask, until
+from tests.system.load import LoadProcess
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="addresses need root")
+BALANCER = a_load_balancer(address="172.31.240.10")
+NETWORK = a_load_balancer("net", kind="network", address="172.31.240.11")
+URL = f"http://{BALANCER.address}"
+
+
+def scenario(body):
+    """A test as a coroutine function of a data plane with BALANCER on it."""
+
+    def test():
+        async def main():
+            async with DataPlane() as plane:
+                await body(plane)
+
+        asyncio.run(main())
+
+    test.__name__ = body.__name__
+    return test
+
+
+@contextlib.asynccontextmanager
+async def under_load(balancer=BALANCER, *, path="/", seconds=0.3):
+    """Load around the body; fails unless every request was served. Yields the generator."""
+    load = LoadProcess(balancer.address, 80, path=path)
+    await asyncio.to_thread(load.__enter__)
+    try:
+        await asyncio.sleep(seconds)
+        yield load
+        await asyncio.sleep(seconds)
+    finally:
+        await asyncio.to_thread(load.__exit__)
+    print(load.result)
+    assert load.result["failed"] == 0, load.result
+    assert load.result["served"] > 50
+
+
+async def serving(plane, *rows):
+    plane.put(BALANCER, *rows)
+    await plane.active(BALANCER)
+    await plane.applied()
+
+
+# ---- changes under load ---------------------------------------------------------------------------------------------
+
+
+@scenario
+async def test_targets_when_they_come_and_go_under_load_then_no_request_fails(plane):
+    group = a_target_group()
+    async with http_target("one") as one, http_target("two") as two, http_target("three") as three:
+        await serving(plane, group, a_target(group, one), a_listener(BALANCER, forward(group)))
+        async with under_load() as load:
+            for _ in range(5):
+                for port in (two, three):
+                    plane.put(a_target(group, port))
+                    await plane.applied()
+                    await asyncio.sleep(0.05)
+                for port in (two, three):
+                    plane.put(a_target(group, port, state="draining"))
+                    await plane.applied()
+                    plane.delete(a_target(group, port))
+                    await plane.applied()
+        assert set(load.result["bodies"]) == {"one", "two", "three"}
+
+
+@scenario
+async def test_rules_and_weights_when_they_change_under_load_then_no_request_fails(plane):
+    blue, green = a_target_group("blue"), a_target_group("green")
+    async with http_target("blue") as one, http_target("green") as two:
+        listener = a_listener(BALANCER, forward(blue))
+        await serving(plane, blue, a_target(blue, one), listener)
+        async with under_load() as load:
+            for number in range(4):
+                plane.put(
+                    green, a_target(green, two)
+                )  # a target group nobody knew, and at once a listener that uses it
+                for weight in (10, 50, 100, 0):
+                    action = forward(blue, green, weights=[100 - weight, weight])
+                    plane.put(replace(listener, default_actions=(action,)))
+                    await plane.applied()
+                    await asyncio.sleep(0.05)
+                rule = a_rule(listener, number + 1, forward(green), path_is("/"))
+                plane.put(rule)
+                await plane.applied()
+                await asyncio.sleep(0.05)
+                plane.delete(rule)
+                plane.put(listener)
+                await plane.applied()
+                plane.delete(green)
+                await plane.applied()
+        assert min(load.result["bodies"][name] for name in ("blue", "green")) > 10
+
+
+@scenario
+async def test_listeners_and_load_balancers_when_added_and_removed_under_load_then_no_request_fails(plane):
+    group = a_target_group()
+    async with http_target("one") as one:
+        await serving(plane, group, a_target(group, one), a_listener(BALANCER, forward(group)))
+        async with under_load():
+            for number in range(4):
+                other = a_load_balancer(f"more-{number}", address=f"172.31.240.{100 + number}")
+                plane.put(
+                    other, a_listener(other, forward(group)), a_listener(BALANCER, fixed(200), port=8000 + number)
+                )
+                await plane.active(other)
+                assert await curl(f"http://{other.address}/") == "one"
+                plane.delete(
+                    a_listener(other, forward(group)), other, a_listener(BALANCER, fixed(200), port=8000 + number)
+                )
+                await plane.applied()
+
+
+@scenario
+async def test_listener_when_its_own_settings_change_under_load_then_no_request_fails(plane):
+    group = a_target_group()
+    async with http_target("one") as one:
+        await serving(plane, group, a_target(group, one), a_listener(BALANCER, forward(group)))
+        async with under_load():
+            for seconds in (30, 40, 50):
+                plane.put(replace(BALANCER, attributes={"idle_timeout.timeout_seconds": str(seconds)}))
+                await plane.applied()
+                await asyncio.sleep(0.1)
+                for algorithm in ("least_outstanding_requests", "round_robin"):
+                    plane.put(replace(group, attributes={"load_balancing.algorithm.type": algorithm}))
+                    await plane.applied()
+                    await asyncio.sleep(0.1)
+
+
+@scenario
+async def test_control_plane_when_killed_under_load_then_traffic_goes_on_and_changes_arrive_later(plane):
+    group = a_target_group()
+    async with http_target("one") as one, http_target("two") as two:
+        await serving(plane, group, a_target(group, one), a_listener(BALANCER, forward(group)))
+        async with under_load() as load:
+            await plane.control.stop()
+            await asyncio.sleep(0.5)
+            plane.put(a_target(group, two))
+            await plane.restart_control_plane(seconds_away=0.5)
+            started = time.monotonic()
+            await until(plane.control.balancer.is_connected, 10, "Envoy is back")
+            assert time.monotonic() - started < 2
+            await plane.applied()
+            await asyncio.sleep(0.3)
+        assert load.result["bodies"]["two"] > 5
+
+
+@scenario
+async def test_envoy_when_killed_then_back_within_a_second_with_its_configuration(plane):
+    group = a_target_group()
+    async with http_target("one") as one:
+        await serving(plane, group, a_target(group, one), a_listener(BALANCER, forward(group)))
+        await asyncio.sleep(1)
+        plane.kill_envoy()
+        started = time.monotonic()
+        await asyncio.sleep(0.05)
+        while True:
+            with contextlib.suppress(OSError, AssertionError):
+                assert await curl("--max-time", "1", f"{URL}/") == "one"
+                break
+            await asyncio.sleep(0.02)
+        away = time.monotonic() - started
+        print(f"away for {away:.2f} s")
+        assert away < 2, "1 s on an idle machine"
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+
+@scenario
+async def test_listener_when_its_port_is_taken_then_failed_in_envoys_words_and_served_once_free(plane):
+    other = a_load_balancer("other", address="172.31.240.12")
+    await serving(plane, a_listener(BALANCER, fixed(200, "fine")))
+    plane.put(other)
+    await plane.active(other)
+    server = await asyncio.start_server(lambda *_: None, other.address, 80)
+    plane.put(a_listener(other, fixed(200)), a_listener(BALANCER, fixed(200, "more"), port=81))
+    await until(lambda: plane.state(other)[0] == "failed", 20, "failed")
+    assert "Address already in use" in plane.state(other)[1]
+    assert plane.state(BALANCER) == ("active", None)
+    assert await curl(f"{URL}:81/") == "more"
+    server.close()
+    await server.wait_closed()
+    await plane.active(other, 30)
+    assert await curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{other.address}/") == "200"
+
+
+@scenario
+async def test_targets_when_all_are_unhealthy_then_all_are_tried_but_draining_ones_are_not(plane):
+    group = a_target_group()
+    async with http_target("sick") as one, http_target("leaving") as two:
+        rows = (a_target(group, one, state="unhealthy"), a_target(group, two, state="draining"))
+        await serving(plane, group, *rows, a_listener(BALANCER, forward(group)))
+        assert {await curl(f"{URL}/") for _ in range(10)} == {"sick"}
+        plane.delete(rows[0])
+        await plane.applied()
+        assert await curl("-o", "/dev/null", "-w", "%{http_code}", f"{URL}/") == "503"
+
+
+@scenario
+async def test_target_when_it_refuses_connections_then_another_answers(plane):
+    group = a_target_group()
+    async with http_target("dead") as dead:
+        pass
+    async with http_target("alive") as alive:
+        rows = (a_target(group, dead), a_target(group, alive))
+        await serving(plane, group, *rows, a_listener(BALANCER, forward(group)))
+        async with under_load():
+            pass
+
+
+# ---- protocols ------------------------------------------------------------------------------------------------------
+
+
+@scenario
+async def test_https_when_several_certificates_then_chosen_by_name_and_replaced_under_load(plane):
+    group = a_target_group()
+    default, by_name, renewed = self_signed("default.test"), self_signed("a.test", "*.b.test"), self_signed("a.test")
+    rows = [a_certificate("default.test", *default), a_certificate("a.test", *by_name, names=("a.test", "*.b.test"))]
+    listener = a_listener(
+        BALANCER, forward(group), port=443, protocol="HTTPS", certificates=tuple(row.arn for row in rows)
+    )
+
+    async def seen(name):
+        return await asyncio.to_thread(_certificate_for, BALANCER.address, name)
+
+    async with http_target("one") as one:
+        await serving(plane, group, a_target(group, one), *rows, listener, a_listener(BALANCER, forward(group)))
+        assert await seen("a.test") == by_name[0]
+        assert await seen("x.b.test") == by_name[0]
+        assert await seen("other.test") == default[0]
+        arguments = ("-k", "--resolve", f"a.test:443:{BALANCER.address}", "https://a.test/", "-w", " %{http_version}")
+        assert await curl("--http2", *arguments) == "one 2"
+        assert await curl("--http1.1", *arguments) == "one 1.1"
+        failures = []
+        stop = asyncio.Event()
+
+        async def ask():
+            connector = aiohttp.TCPConnector(ssl=False)
+            async with aiohttp.ClientSession(connector=connector) as session:
+                while not stop.is_set():
+                    try:
+                        async with session.get(f"https://{BALANCER.address}/") as answer:
+                            assert answer.status == 200
+                            await answer.read()
+                    except (aiohttp.ClientError, AssertionError) as error:
+                        failures.append(repr(error))
+
+        clients = [asyncio.ensure_future(ask()) for _ in range(4)]
+        for pair in (renewed, by_name, renewed):
+            plane.put(a_certificate("a.test", *pair, names=("a.test",)))
+            await plane.applied()
+            await asyncio.sleep(0.2)
+        stop.set()
+        await asyncio.gather(*clients)
+        assert failures == []
+        await until_seen(seen, "a.test", renewed[0])
+
+
+async def until_seen(seen, name, wanted):
+    for _ in range(50):
+        if await seen(name) == wanted:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the renewed certificate is not served")
+
+
+def _certificate_for(address, name):
+    import socket
+
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection((address, 443), 5) as plain,
+        context.wrap_socket(plain, server_hostname=name) as secure,
+    ):
+        return ssl.DER_cert_to_PEM_cert(secure.getpeercert(binary_form=True))
+
+
+@scenario
+async def test_websocket_when_its_target_drains_then_it_stays_open(plane):
+    group = a_target_group()
+    async with http_target("one") as one, aiohttp.ClientSession() as session:
+        target = a_target(group, one)
+        await serving(plane, group, target, a_listener(BALANCER, forward(group)))
+        async with session.ws_connect(f"{URL}/ws") as socket:
+            for change in (replace(target, state="draining"), None):
+                await socket.send_str("still here")
+                assert await asyncio.wait_for(socket.receive_str(), 5) == "still here"
+                plane.put(change) if change else plane.delete(target)
+                await plane.applied()
+            await socket.send_str("after removal")
+            assert await asyncio.wait_for(socket.receive_str(), 5) == "after removal"
+
+
+@scenario
+async def test_slow_answer_when_its_target_leaves_then_it_still_arrives(plane):
+    group = a_target_group()
+    async with http_target("one") as one:
+        target = a_target(group, one)
+        await serving(plane, group, target, a_listener(BALANCER, forward(group)))
+        answer = asyncio.ensure_future(curl(f"{URL}/slow?seconds=1.5"))
+        await asyncio.sleep(0.3)
+        plane.put(replace(target, state="draining"))
+        await plane.applied()
+        plane.delete(target)
+        await plane.applied()
+        assert await answer == "one"
+
+
+@scenario
+async def test_grpc_when_forwarded_over_tls_then_calls_and_streams_work(plane):
+    import grpc
+    import grpc.aio
+
+    async def echo(request, _context):
+        return b"echo " + request
+
+    async def count(request, _context):
+        for number in range(int(request)):
+            yield str(number).encode()
+
+    methods = {
+        "Echo": grpc.unary_unary_rpc_method_handler(echo),
+        "Count": grpc.unary_stream_rpc_method_handler(count),
+    }
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Test", methods),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    group = a_target_group(protocol_version="GRPC")
+    pair = self_signed("grpc.test")
+    row = a_certificate("grpc.test", *pair)
+    listener = a_listener(BALANCER, forward(group), port=443, protocol="HTTPS", certificates=(row.arn,))
+    try:
+        await serving(plane, group, a_target(group, port), row, listener)
+        credentials = grpc.ssl_channel_credentials(pair[0].encode())
+        options = [("grpc.ssl_target_name_override", "grpc.test")]
+        async with grpc.aio.secure_channel(f"{BALANCER.address}:443", credentials, options) as channel:
+            assert await channel.unary_unary("/test.Test/Echo")(b"x", timeout=5) == b"echo x"
+            assert [item async for item in channel.unary_stream("/test.Test/Count")(b"3", timeout=5)] == [
+                b"0",
+                b"1",
+                b"2",
+            ]
+    finally:
+        await server.stop(None)
+
+
+# ---- rules ----------------------------------------------------------------------------------------------------------
+
+
+@scenario
+async def test_rules_when_conditions_of_every_kind_then_the_first_that_holds_answers(plane):
+    listener = a_listener(BALANCER, fixed(404, "none"))
+    conditions = {
+        "host": {"Field": "host-header", "HostHeaderConfig": {"Values": ["*.Example.com"]}},
+        "header": {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X-Kind", "Values": ["b*ta"]}},
+        "method": {"Field": "http-request-method", "HttpRequestMethodConfig": {"Values": ["PUT", "DELETE"]}},
+        "query": {"Field": "query-string", "QueryStringConfig": {"Values": [{"Key": "v", "Value": "1?"}]}},
+        "path": path_is("/img/*.png", "/one?"),
+        "source": {"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8", f"{BALANCER.address}/32"]}},
+    }
+    rules = [
+        a_rule(listener, number, fixed(200, name), condition)
+        for number, (name, condition) in enumerate(conditions.items(), 1)
+    ]
+    await serving(plane, listener, *rules)
+    assert await curl("-H", "Host: API.example.COM", f"{URL}/img/a.png") == "host"
+    assert await curl("-H", "x-kind: Beta", f"{URL}/") == "header"
+    assert await curl("-X", "DELETE", f"{URL}/") == "method"
+    assert await curl(f"{URL}/?a=b&V=12&c") == "query"
+    assert await curl(f"{URL}/img/x/y.png?q") == "path"
+    assert await curl(f"{URL}/ones") == "path"
+    assert await curl(f"{URL}/ONES") == "source"
+    plane.delete(rules[-1])
+    await plane.applied()
+    assert await curl(f"{URL}/ONES") == "none"
+
+
+@scenario
+async def test_redirect_when_it_has_templates_then_the_location_is_made_of_the_request(plane):
+    listener = a_listener(BALANCER, redirect(Protocol="HTTPS", Port="443"))
+    moved = a_rule(listener, 1, redirect("HTTP_302", Host="new.test", Path="/v2/#{path}"), path_is("/old*"))
+    await serving(plane, listener, moved)
+    ask = ("-o", "/dev/null", "-w", "%{http_code} %{redirect_url}")
+    assert await curl(*ask, f"{URL}/a?b=c") == f"301 https://{BALANCER.address}:443/a?b=c"
+    assert await curl(*ask, f"{URL}/old/x?y") == "302 http://new.test/v2/old/x?y"
+
+
+@scenario
+async def test_headers_when_forwarded_then_client_protocol_and_port_are_told_and_ours_are_not(plane):
+    group = a_target_group()
+    async with http_target("one") as one:
+        await serving(plane, group, a_target(group, one), a_listener(BALANCER, forward(group)))
+        seen = json.loads(
+            await curl("-H", "X-Forwarded-For: 9.9.9.9", "-H", "X-Homeport-Source: 1.2.3.4", f"{URL}/headers")
+        )
+        assert seen["x-forwarded-for"] == f"9.9.9.9,{BALANCER.address}"
+        assert (seen["x-forwarded-proto"], seen["x-forwarded-port"], seen["host"]) == ("http", "80", BALANCER.address)
+        assert not [name for name in seen if "envoy" in name or "homeport" in name]
+
+
+@scenario
+async def test_stickiness_when_set_then_a_client_keeps_its_target_and_its_group(plane):
+    group = a_target_group(
+        attributes={
+            "stickiness.enabled": "true",
+            "stickiness.type": "lb_cookie",
+            "stickiness.lb_cookie.duration_seconds": "60",
+        }
+    )
+    blue, green = a_target_group("blue"), a_target_group("green")
+    listener = a_listener(BALANCER, forward(group))
+    rule = a_rule(listener, 1, forward(blue, green, weights=[1, 1], sticky_seconds=60), path_is("/g*"))
+    async with http_target("one") as one, http_target("two") as two:
+        rows = (a_target(group, one), a_target(group, two), a_target(blue, one), a_target(green, two))
+        await serving(plane, group, blue, green, *rows, listener, rule)
+        for path, cookie in (("/", "AWSALB"), ("/g", "AWSALBTG")):
+            seen = set()
+            for _ in range(6):
+                async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+                    answers = set()
+                    for _ in range(8):
+                        async with session.get(f"{URL}{path}") as answer:
+                            answers.add(await answer.text())
+                    assert len(answers) == 1
+                    assert cookie in {item.key for item in session.cookie_jar}
+                    seen |= answers
+            assert len(seen) == 2, f"{path}: clients are spread over all"
+
+
+@scenario
+async def test_access_log_when_enabled_then_requests_are_written_to_its_file(plane):
+    balancer = replace(
+        BALANCER,
+        attributes={"access_logs.s3.enabled": "true", "access_logs.s3.bucket": "logs", "access_logs.s3.prefix": "web"},
+    )
+    plane.put(balancer, a_listener(balancer, fixed(200, "x")))
+    await plane.active(balancer)
+    await plane.applied()
+    assert await curl(f"{URL}/logged") == "x"
+    file = plane.data_dir / "access-logs" / "logs" / "web" / "web.log"
+    await until(lambda: file.exists() and "/logged" in file.read_text(), 20, "the entry")
+
+
+# ---- network load balancers -----------------------------------------------------------------------------------------
+
+
+async def ask(port, data=b"hello", **more):
+    reader, writer = await asyncio.open_connection(NETWORK.address, port, **more)
+    writer.write(data)
+    answer = await asyncio.wait_for(reader.read(4096), 5)
+    writer.close()
+    return answer
+
+
+@scenario
+async def test_network_when_tcp_tls_udp_and_proxy_protocol_then_all_reach_their_targets(plane):
+    plain, secure, proxied = (
+        a_target_group("plain", protocol="TCP"),
+        a_target_group("secure", protocol="TCP"),
+        a_target_group("proxied", protocol="TCP", attributes={"proxy_protocol_v2.enabled": "true"}),
+    )
+    datagrams, both = a_target_group("datagrams", protocol="UDP"), a_target_group("both", protocol="TCP_UDP")
+    pair = self_signed("net.test")
+    row = a_certificate("net.test", *pair)
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: UdpEcho("udp"), local_addr=("127.0.0.1", 0)
+    )
+    udp_port = transport.get_extra_info("sockname")[1]
+    async with tcp_target("tcp") as port:
+        plane.put(
+            NETWORK,
+            plain, secure, proxied, datagrams, both, row,
+            a_target(plain, port), a_target(secure, port), a_target(proxied, port), a_target(datagrams, udp_port), a_target(both, udp_port),
+            a_listener(NETWORK, forward(plain), port=1000, protocol="TCP"),
+            a_listener(NETWORK, forward(secure), port=1001, protocol="TLS", certificates=(row.arn,)),
+            a_listener(NETWORK, forward(proxied), port=1002, protocol="TCP"),
+            a_listener(NETWORK, forward(datagrams), port=1003, protocol="UDP"),
+            a_listener(NETWORK, forward(both), port=1004, protocol="TCP_UDP"),
+        )  # fmt: skip
+        await plane.active(NETWORK)
+        await plane.applied()
+        assert await ask(1000) == b"tcp:hello"
+        context = ssl.create_default_context(cadata=pair[0])
+        assert await ask(1001, ssl=context, server_hostname="net.test") == b"tcp:hello"
+        header = await ask(1002)
+        assert header.startswith(b"tcp:\r\n\r\n\x00\r\nQUIT\n\x21\x11")
+        assert bytes(int(part) for part in NETWORK.address.split(".")) in header
+        assert await udp_ask(NETWORK.address, 1003, b"hello") == b"udp:hello"
+        assert await udp_ask(NETWORK.address, 1004, b"hello") == b"udp:hello"
+    transport.close()
+
+
+@scenario
+async def test_network_when_weights_change_then_new_connections_follow_and_open_ones_stay(plane):
+    blue, green = a_target_group("blue", protocol="TCP"), a_target_group("green", protocol="TCP")
+    async with tcp_target("blue") as one, tcp_target("green") as two:
+        listener = a_listener(NETWORK, forward(blue, green, weights=[1, 0]), port=1000, protocol="TCP")
+        plane.put(NETWORK, blue, green, a_target(blue, one), a_target(green, two), listener)
+        await plane.active(NETWORK)
+        await plane.applied()
+        reader, writer = await asyncio.open_connection(NETWORK.address, 1000)
+        writer.write(b"1")
+        assert await reader.read(100) == b"blue:1"
+        plane.put(replace(listener, default_actions=(forward(blue, green, weights=[0, 1]),)))
+        await plane.applied()
+        await asyncio.sleep(0.3)
+        assert await ask(1000) == b"green:hello"
+        writer.write(b"2")
+        assert await asyncio.wait_for(reader.read(100), 5) == b"blue:2"
+        writer.close()
