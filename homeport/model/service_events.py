@@ -18,12 +18,18 @@ def announce(tx: Any, service: Service, message: str) -> None:
 
     `tx` is a transaction (named by what it has, for the store lies above this layer).
     """
-    number = tx.ids.uuid()
-    key = f"{service.arn} {int(tx.now * 1e6):020d} {number}"
-    text = f"(service {service.name}) {message}"
-    tx.service_events.put(ServiceEvent(key=key, id=number, service_arn=service.arn, created_at=tx.now, message=text))
+    newest = max(tx.service_events.keys_by(service_arn=service.arn), default=" 0")
+    tx.service_events.put(
+        ServiceEvent(
+            key=f"{service.arn} {int(newest.rpartition(' ')[2]) + 1:012d}",
+            id=tx.ids.uuid(),
+            service_arn=service.arn,
+            created_at=tx.now,
+            message=f"(service {service.name}) {message}",
+        )
+    )
     excess = tx.service_events.count(service_arn=service.arn) - MOST_EVENTS
-    for old in list(tx.service_events.keys_by(service_arn=service.arn))[: max(0, excess)]:
+    for old in sorted(tx.service_events.keys_by(service_arn=service.arn))[: max(0, excess)]:
         tx.service_events.delete(old)
 
 
