@@ -57,17 +57,38 @@ def settle_ended(round_: Round) -> None:
     for task in round_.ended:
         if failed_to_start(task):
             failures[task.started_by or ""] = failures.get(task.started_by or "", 0) + 1
+        elif _ended_at_once(task):
+            _pause(round_, task.started_by or "")
         round_.tx.tasks.put(replace(task, is_settled=True))
     for deployment_id, count in failures.items():
-        row = round_.deployments.get(deployment_id)
-        if row is None:
-            continue
-        rounds, start_after = throttle.after_failure(row.start_failures, row.start_after, round_.now)
-        round_.change_deployment(
-            deployment_id, failed_tasks=row.failed_tasks + count, start_failures=rounds, start_after=start_after
-        )
-        if rounds >= throttle.TELL_FROM:
-            round_.tell(STARTS, service_events.not_starting())
+        _hold_back(round_, deployment_id, count)
+
+
+def _hold_back(round_: Round, deployment_id: str, failures: int) -> None:
+    row = round_.deployments.get(deployment_id)
+    if row is None:
+        return
+    rounds, start_after = throttle.after_failure(row.start_failures, row.start_after, round_.now)
+    round_.change_deployment(
+        deployment_id, failed_tasks=row.failed_tasks + failures, start_failures=rounds, start_after=start_after
+    )
+    if rounds >= throttle.TELL_FROM:
+        round_.tell(STARTS, service_events.not_starting())
+
+
+def _pause(round_: Round, deployment_id: str) -> None:
+    row = round_.deployments.get(deployment_id)
+    if row is None or row.start_failures or (row.start_after is not None and round_.now < row.start_after):
+        return
+    lives, start_after = throttle.after_short_life(row.short_lives, row.short_life_at, round_.now)
+    round_.change_deployment(deployment_id, short_lives=lives, short_life_at=round_.now, start_after=start_after)
+
+
+def _ended_at_once(task: Task) -> bool:
+    codes = [each.exit_code for each in task.containers if each.essential]
+    return task.stop_code is StopCode.ESSENTIAL_CONTAINER_EXITED and throttle.is_short_life(
+        task.started_at, task.stopped_at, codes
+    )
 
 
 def failed_to_start(task: Task) -> bool:
@@ -147,7 +168,7 @@ def _count_successes(round_: Round, deployment: Deployment, view: View) -> None:
         deployment.start_failures,
         deployment.start_after,
     )
-    if running > deployment.running_seen:
+    if running > deployment.running_seen and start_failures:
         start_failures, start_after = 0, None
         round_.over(STARTS)
     if well > deployment.well_seen and circuit_breaker.resets(round_.service.deployment_configuration):

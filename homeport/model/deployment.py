@@ -32,7 +32,8 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`status` PRIMARY, ACTIVE (older, still has tasks) or INACTIVE; `failed_tasks` counts for the circuit breaker.
 
     `start_failures` counts rounds in a row in which tasks stopped before they ran; `start_after` is until when starts
-    are held back because of it. `reached_running` is the breaker's second stage. `running_seen` and `well_seen`: how
+    are held back because of it (or of `short_lives`: tasks that exited by themselves at once, the last one at
+    `short_life_at`). `reached_running` is the breaker's second stage. `running_seen` and `well_seen`: how
     many tasks ran, and how many passed their checks, when last looked at; `traffic_percent` and `test_traffic_percent`
     are what the production and test rules give it. `target_groups` maps an entry's target group to the alternate one
     where its tasks register there (`model/traffic.py`).
@@ -52,6 +53,8 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     failed_tasks: int = 0
     start_failures: int = 0
     start_after: float | None = None
+    short_lives: int = 0
+    short_life_at: float = 0.0
     running_seen: int = 0
     well_seen: int = 0
     reached_running: bool = False

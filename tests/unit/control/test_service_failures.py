@@ -79,6 +79,30 @@ def test_starts_when_tasks_end_after_running_then_nothing_is_held_back():
     assert len(world.tasks) == 1
 
 
+def test_starts_when_containers_exit_at_once_after_running_then_restarts_become_rarer():
+    world = World(start_time=0.2)
+    world.create(1)
+    for _ in range(1200):
+        world.run(0.5, tick=0.5)
+        for task in world.tasks:
+            if task.started_at is not None:
+                world.container(task, exit_code=1)
+                world.end_task(world.store.read.tasks[task.arn])
+    assert 30 <= starts(world) <= 60, "about four a minute"
+
+
+def test_starts_when_containers_are_killed_soon_after_running_then_they_are_replaced_at_once():
+    world = World()
+    world.create(1)
+    for _ in range(8):
+        world.run(1)
+        task = world.tasks[0]
+        world.container(task, exit_code=137)
+        world.end_task(world.store.read.tasks[task.arn])
+        world.settle()
+        assert len(world.tasks) == 1
+
+
 @pytest.mark.parametrize(("desired", "failures"), [(1, 3), (8, 4)])
 def test_breaker_when_as_many_tasks_as_its_threshold_failed_then_the_deployment_fails_and_nothing_starts(
     desired, failures
