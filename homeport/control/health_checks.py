@@ -16,7 +16,7 @@ from msgspec import Struct
 from homeport.base.log import get_logger
 from homeport.base.supervise import Supervisor
 from homeport.control.runner import FORGET, Reconciler, Wake, Waker
-from homeport.drivers.probe import Answered, Outcome, Probe, Prober, TimedOut
+from homeport.drivers.probe import Answered, Disturbed, Failed, Outcome, Probe, Prober, TimedOut
 from homeport.model.load_balancer import Listener, Rule, Target, TargetGroup
 from homeport.model.target_health import (
     FAILED,
@@ -40,6 +40,7 @@ log = get_logger("health")
 MOST_PROBES = 256
 _GROUP = "group "
 _JITTER = 0.05
+_AFTER_DISTURBANCE = 1.0
 
 
 class Crashed(Struct, frozen=True):
@@ -166,8 +167,11 @@ class HealthChecks(Reconciler):
         return watch
 
     def _judge(self, watch: _Watch, target: Target, check: HealthCheck, now: float) -> Target:
-        assert watch.outcome is not None
-        verdict, watch.outcome = verdict_of(check, watch.outcome), None
+        outcome, watch.outcome = watch.outcome, None
+        if outcome is None or isinstance(outcome, Disturbed):
+            watch.due_at = now + _AFTER_DISTURBANCE
+            return target
+        verdict = verdict_of(check, outcome)
         counts = target.state != "initial" or now >= watch.counts_from
         if counts:
             watch.counts_from = now + check.interval
@@ -244,7 +248,7 @@ def target_groups_in(actions: Iterable[dict[str, Any]]) -> set[str]:
     return found
 
 
-def verdict_of(check: HealthCheck, outcome: Outcome | Crashed) -> Verdict:
+def verdict_of(check: HealthCheck, outcome: Answered | TimedOut | Failed | Crashed) -> Verdict:
     """What a probe's outcome means to the group's settings."""
     if isinstance(outcome, Answered):
         return answered(check, outcome.code)

@@ -116,7 +116,7 @@ class _Look:
                 self._tx.targets.delete(target.key)
                 return True
             return False
-        if target.state == "unused" or not deregistration_delay(self._tx.target_groups.get(target.target_group_arn)):
+        if target.state == "unused" or target.target_group_arn not in self._tx.target_groups:
             self._remove(target)
             return True
         return False

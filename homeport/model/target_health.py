@@ -17,6 +17,7 @@ from homeport.model.task import Task
 from homeport.shapes import elbv2
 
 _DEFAULT_DELAY = 300.0
+_LEAST_DELAY = 0.5
 #: Attempts at a target that is still starting: a fifth of the time it has taken already, so that they cost little.
 _FIRST_RETRY = 0.1
 _RETRY_SHARE = 0.2
@@ -172,10 +173,13 @@ def draining(target: Target, until: float) -> Target:
 
 
 def deregistration_delay(group: TargetGroup | None) -> float:
-    """Seconds from a target's deregistration to its end; 0 for a group that is gone."""
+    """Seconds from a target's deregistration to its end; 0 for a group that is gone.
+
+    Never less than half a second, so that load balancers know before the target ends.
+    """
     if group is None:
         return 0.0
-    return float(group.attributes.get("deregistration_delay.timeout_seconds") or _DEFAULT_DELAY)
+    return max(_LEAST_DELAY, float(group.attributes.get("deregistration_delay.timeout_seconds") or _DEFAULT_DELAY))
 
 
 def next_check(check: HealthCheck, target: Target, since: float, now: float) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from datetime import datetime, timedelta
 
 import grpc
@@ -13,7 +14,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
 
-from homeport.drivers.probe import Answered, Failed, Probe, TimedOut
+from homeport.drivers.probe import Answered, Disturbed, Failed, Probe, TimedOut
 from homeport.drivers.probe.network import NetworkProber
 
 HOST = "127.0.0.1"
@@ -160,6 +161,14 @@ def test_probe_when_nobody_listens_then_failed(protocol):
 @pytest.mark.parametrize("protocol", ["HTTP", "HTTPS"])
 def test_probe_when_server_says_nothing_then_timed_out(protocol, version):
     assert probed(silence, protocol=protocol, version=version, timeout=0.1) == TimedOut()
+
+
+def test_probe_when_the_process_stands_still_then_target_is_not_blamed():
+    async def serve(reader, writer):
+        asyncio.get_running_loop().call_later(0.05, time.sleep, 0.8)
+        await reader.read()
+
+    assert probed(serve, timeout=0.1) == Disturbed()
 
 
 def test_probe_when_headers_do_not_end_then_timed_out():

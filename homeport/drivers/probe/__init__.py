@@ -35,7 +35,11 @@ class Failed(Struct, frozen=True):
     text: str
 
 
-Outcome = Answered | TimedOut | Failed
+class Disturbed(Struct, frozen=True):
+    """This process stood still (a suspended machine, a starved one), so that nothing is known of the target."""
+
+
+Outcome = Answered | TimedOut | Failed | Disturbed
 
 
 class Prober(Protocol):

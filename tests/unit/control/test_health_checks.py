@@ -9,7 +9,7 @@ from homeport.base.ids import Ids
 from homeport.base.supervise import Supervisor
 from homeport.control.health_checks import HealthChecks, target_groups_in, used_groups
 from homeport.control.runner import Controller
-from homeport.drivers.probe import Answered, Failed, TimedOut
+from homeport.drivers.probe import Answered, Disturbed, Failed, TimedOut
 from homeport.drivers.probe.fake import FakeProber
 from homeport.model.container_instance import ContainerInstance
 from homeport.model.load_balancer import Listener, Rule, Target, TargetGroup, target_key
@@ -297,6 +297,19 @@ async def test_health_when_prober_crashes_then_internal_error_and_checks_go_on(w
     world.prober.answer(HOST, 8000)
     await world.clock.sleep(35)
     assert world.told == HEALTHY
+
+
+@virtually()
+async def test_health_when_this_process_stood_still_then_targets_are_not_blamed(world):
+    world.prober.answer(HOST, 8000)
+    world.put("targets", a_target())
+    await world.clock.sleep(1)
+    world.prober.answers[HOST, 8000] = Disturbed()
+    await world.clock.sleep(100)
+    assert world.told == HEALTHY
+    world.prober.answers[HOST, 8000] = TimedOut()
+    await world.clock.sleep(23)
+    assert world.told[1] == "Target.Timeout"
 
 
 @virtually()

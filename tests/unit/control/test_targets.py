@@ -258,12 +258,21 @@ def test_targets_when_delays_differ_then_the_longest_holds_the_task():
     assert not is_held(world.store.read, world.row(task))
 
 
-@pytest.mark.parametrize("state", ["initial", "unused"])
-def test_targets_when_delay_is_zero_or_target_unused_then_task_stops_at_once(state):
-    world = World(groups=[a_group(delay="0" if state == "initial" else "300")])
+def test_targets_when_delay_is_zero_then_only_until_load_balancers_know():
+    world = World(groups=[a_group(delay="0")])
     task = world.task()
     world.look()
-    world.put("targets", replace(world.all()[0], state=state))
+    world.stop(task)
+    assert world.look().at == world.clock.time + 0.5
+    world.look(after=0.5)
+    assert world.all() == []
+
+
+def test_targets_when_unused_then_task_stops_at_once():
+    world = World()
+    task = world.task()
+    world.look()
+    world.put("targets", replace(world.all()[0], state="unused"))
     world.stop(task)
     world.look()
     assert world.all() == []
