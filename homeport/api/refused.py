@@ -19,11 +19,11 @@ _VOLUMES = "volumeConfigurations: UnsupportedFeatureException"
 _DEFINITION = "definitions that use awsvpc, secrets, environment files, EFS and the like: UnsupportedFeatureException"
 _SERVICE = (
     "launchType FARGATE, MANAGED_INSTANCES; capacityProviderStrategy: UnsupportedFeatureException",
-    "serviceRegistries, serviceConnectConfiguration, vpcLatticeConfigurations, gatewayConnectors, monitoring:"
-    " UnsupportedFeatureException",
+    "serviceRegistries, serviceConnectConfiguration: UnsupportedFeatureException",
+    "vpcLatticeConfigurations, gatewayConnectors, monitoring: UnsupportedFeatureException",
     "deploymentController CODE_DEPLOY; Classic Load Balancers: UnsupportedFeatureException",
-    "deploymentConfiguration.alarms and earlySuccessCriteria turned on, bakeTimeInMinutes with the strategy ROLLING:"
-    " UnsupportedFeatureException",
+    "deploymentConfiguration.alarms, earlySuccessCriteria turned on: UnsupportedFeatureException",
+    "deploymentConfiguration.bakeTimeInMinutes with the strategy ROLLING: UnsupportedFeatureException",
     "Lambda lifecycle hooks where no Lambda endpoint is configured: UnsupportedFeatureException",
 )
 _SETTINGS = "awsvpcTrunking, fargateFIPSMode, fargateEventWindows, tagResourceAuthorization turned on: ClientException"

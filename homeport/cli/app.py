@@ -172,5 +172,17 @@ def explain_task(
     sys.exit(show_explanation(data_dir.absolute(), task_definition, cluster, more, as_json=as_json))
 
 
+@explain.command("service")
+@data_dir_option
+@click.argument("service")
+@click.option("--cluster", default="default", show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def explain_service(data_dir: Path, service: str, cluster: str, as_json: bool) -> None:
+    """What SERVICE is waiting for, with the numbers. Exits 1 unless it is steady."""
+    from homeport.cli.explain import show_service
+
+    sys.exit(show_service(data_dir.absolute(), service, cluster, as_json=as_json))
+
+
 if __name__ == "__main__":
     main()

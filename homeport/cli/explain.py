@@ -31,3 +31,13 @@ def show_explanation(data_dir: Path, task_definition: str, cluster: str, more: b
     if answer.get("containerInstances"):
         console.print(table)
     return 0 if answer.get("placeable") else 1
+
+
+def show_service(data_dir: Path, service: str, cluster: str, *, as_json: bool) -> int:
+    """What the service is waiting for; 0 if it is steady, else 1."""
+    answer = local.call_own(data_dir, "ExplainService", {"service": service, "cluster": cluster})
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+    else:
+        click.echo("\n".join(answer.get("waitsFor") or [answer.get("summary", "")]))
+    return 0 if answer.get("steady") else 1

@@ -34,7 +34,32 @@ class ExplainTaskResponse(Struct, frozen=True, kw_only=True, rename="camel"):
     container_instances: tuple[ExplainedContainerInstance, ...]
 
 
+class ExplainServiceRequest(Struct, frozen=True, kw_only=True):
+    """`service` by name or ARN."""
+
+    service: str
+    cluster: str | None = None
+
+
+class ExplainServiceResponse(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`waits_for`: a sentence for each thing that the service waits for; none if it is steady."""
+
+    service_arn: str
+    steady: bool
+    summary: str
+    waits_for: tuple[str, ...]
+
+
 OPERATIONS: dict[str, spec.Operation] = {
+    "ExplainService": spec.Operation(
+        name="ExplainService",
+        input=ExplainServiceRequest,
+        output=ExplainServiceResponse,
+        errors=ecs.OPERATIONS["UpdateService"].errors,
+        paginator=None,
+        token=None,
+        read_only=True,
+    ),
     "ExplainTask": spec.Operation(
         name="ExplainTask",
         input=ecs.RunTaskRequest,

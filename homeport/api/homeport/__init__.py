@@ -1,5 +1,5 @@
 """Homeport's own operations, which AWS does not have. Importing the package declares every handler."""
 
-from homeport.api.homeport import explain
+from homeport.api.homeport import explain, explain_service
 
-__all__ = ["explain"]
+__all__ = ["explain", "explain_service"]

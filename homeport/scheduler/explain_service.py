@@ -1,0 +1,198 @@
+"""What a service is waiting for: one sentence for each thing that stands between it and a steady state (pure).
+
+It reads the rows as the service scheduler left them and decides nothing, so it may be asked as often as one likes. The
+most telling comes first: what has ended, what holds starts back, what lacks room, then tasks that are on their way.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from homeport.model.deployment import Deployment, ServiceDeployment
+from homeport.model.load_balancer import Target
+from homeport.model.rules.task_sets import computed_count
+from homeport.model.service import Service, TaskSet
+from homeport.model.status import DesiredStatus, TaskStatus
+from homeport.model.task import Task
+from homeport.scheduler.explain import Explanation
+
+#: Seconds of RUNNING after which a task without any health check counts as healthy (API reference, UpdateService).
+SETTLING_SECONDS = 40.0
+_OVER = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
+
+
+class Facts(NamedTuple):
+    """Rows about one service. `tasks` are those that have not STOPPED, `targets` theirs by task ARN.
+
+    `placement`: a dry run of placing what is missing, where something is. `now` in epoch seconds.
+    """
+
+    service: Service
+    deployments: tuple[Deployment, ...]
+    attempt: ServiceDeployment | None
+    task_sets: tuple[TaskSet, ...]
+    tasks: tuple[Task, ...]
+    targets: dict[str, Sequence[Target]]
+    placement: Explanation | None
+    now: float
+
+
+def kept(tasks: Sequence[Task]) -> list[Task]:
+    """Tasks that are to run."""
+    return [task for task in tasks if task.desired_status is DesiredStatus.RUNNING]
+
+
+def waits_of(facts: Facts) -> tuple[str, ...]:
+    """Sentences; none if the service is steady."""
+    if facts.service.status == "INACTIVE":
+        return ("The service has been deleted.",)
+    if facts.service.status == "DRAINING":
+        return (f"The service is being deleted: {_tasks(len(facts.tasks))} not STOPPED yet.",)
+    return (*_attempt(facts), *_throttle(facts), *_missing(facts), *_starting(facts), *_checks(facts), *_leaving(facts))
+
+
+def steady_sentence(facts: Facts) -> str:
+    """What to say of a service that waits for nothing."""
+    count = len(kept(facts.tasks))
+    return f"The service is steady: {count} of {facts.service.desired_count} tasks run and pass their checks."
+
+
+def _tasks(count: int) -> str:
+    return "1 task is" if count == 1 else f"{count} tasks are"
+
+
+def _seconds(until: float, now: float) -> str:
+    return f"{max(0, math.ceil(until - now))} s"
+
+
+def _primary(facts: Facts) -> Deployment | None:
+    return next((each for each in facts.deployments if each.id == facts.service.primary_deployment_id), None)
+
+
+def _attempt(facts: Facts) -> Iterator[str]:
+    """A deployment that has failed, is going back, or stands at a stage."""
+    primary, attempt = _primary(facts), facts.attempt
+    if primary is not None and primary.rollout_state == "FAILED":
+        yield f"Deployment {primary.id} has failed and launches no more tasks: {primary.rollout_state_reason}"
+    if attempt is None or attempt.status in _OVER:
+        return
+    if attempt.rollback_started_at is not None:
+        yield f"The deployment is rolling back to {attempt.rollback_deployment_id}: {attempt.rollback_reason}"
+    if attempt.stage is not None:
+        since = math.floor(facts.now - (attempt.stage_started_at or facts.now))
+        yield (
+            f"The {attempt.configuration.strategy} deployment is at {attempt.stage} for {since} s"
+            f" with {attempt.traffic_percent:g} % of the traffic."
+        )
+    for hook in attempt.hooks:
+        if hook.status in ("AWAITING_ACTION", "IN_PROGRESS"):
+            waits = "waits for ContinueServiceDeployment" if hook.status == "AWAITING_ACTION" else "is under way"
+            yield f"Lifecycle hook {hook.id} {waits}; its time is up in {_seconds(hook.expires_at, facts.now)}."
+
+
+def _throttle(facts: Facts) -> Iterator[str]:
+    for each in facts.deployments:
+        if each.start_after is not None and each.start_after > facts.now:
+            yield (
+                f"Deployment {each.id} starts no tasks for another {_seconds(each.start_after, facts.now)}:"
+                f" {each.start_failures} times in a row its tasks stopped before they ran."
+            )
+
+
+def _missing(facts: Facts) -> Iterator[str]:
+    """Tasks that are not there, and whether there is room for them."""
+    if facts.service.deployment_controller == "EXTERNAL":
+        yield from _missing_of_task_sets(facts)
+        return
+    wanted, present = facts.service.desired_count, len(kept(facts.tasks))
+    if present >= wanted:
+        return
+    percent = facts.service.deployment_configuration.maximum_percent or 200
+    ceiling = math.floor(wanted * percent / 100)
+    live = len(facts.tasks)
+    if live >= ceiling:
+        yield (
+            f"{wanted - present} of {wanted} tasks are missing; maximumPercent {percent} allows {ceiling} at a time,"
+            f" and {live} have not stopped."
+        )
+        return
+    room = f" {facts.placement.summary}" if facts.placement is not None else ""
+    yield f"{wanted - present} of {wanted} tasks are missing.{room}"
+
+
+def _missing_of_task_sets(facts: Facts) -> Iterator[str]:
+    if not facts.task_sets:
+        yield "The service has no task set that says what to run."
+    for task_set in facts.task_sets:
+        wanted = computed_count(facts.service.desired_count, task_set.scale_percent)
+        present = sum(task.started_by == task_set.id for task in kept(facts.tasks))
+        if present != wanted:
+            yield f"Task set {task_set.id} wants {wanted} tasks and has {present}."
+
+
+def _starting(facts: Facts) -> Iterator[str]:
+    counts = Counter(task.last_status for task in kept(facts.tasks) if task.last_status.rank < TaskStatus.RUNNING.rank)
+    for status, count in sorted(counts.items(), key=lambda pair: pair[0].rank):
+        oldest = min(task.created_at for task in kept(facts.tasks) if task.last_status is status)
+        yield f"{_tasks(count)} {status.value}, the oldest for {math.floor(facts.now - oldest)} s."
+
+
+def _checks(facts: Facts) -> Iterator[str]:
+    """Running tasks whose health is not what it should be."""
+    running = [task for task in kept(facts.tasks) if task.last_status is TaskStatus.RUNNING]
+    checked = [task for task in running if any(each.essential and each.has_health_check for each in task.containers)]
+    for health in ("UNKNOWN", "UNHEALTHY"):
+        count = sum(task.health_status() == health for task in checked)
+        if count:
+            yield f"{_tasks(count)} {health} by the containers' own checks."
+    states = Counter(
+        (target.target_group_arn, target.state, target.reason)
+        for task in running
+        for target in facts.targets.get(task.arn, ())
+        if target.state not in ("healthy", "unavailable")
+    )
+    for (group, state, reason), count in sorted(states.items(), key=str):
+        why = f" ({reason})" if reason else ""
+        yield f"{count} of {len(running)} targets in {group.split('/')[-2]} are {state}{why}."
+    groups = len(facts.service.load_balancers)
+    registered = sum(len(facts.targets.get(task.arn, ())) for task in running)
+    if registered < groups * len(running):
+        yield f"{groups * len(running) - registered} targets are not registered yet."
+    if not groups and facts.service.steady_since is None:
+        yield from _settling(running, {task.arn for task in checked}, facts.now)
+
+
+def _settling(running: Sequence[Task], checked: set[str], now: float) -> Iterator[str]:
+    ends = [(task.started_at or now) + SETTLING_SECONDS for task in running if task.arn not in checked]
+    waiting = [end for end in ends if end > now]
+    if waiting:
+        yield f"{_tasks(len(waiting))} to run for {SETTLING_SECONDS:.0f} s before counting as healthy; {_seconds(max(waiting), now)} are left."
+
+
+def _leaving(facts: Facts) -> Iterator[str]:
+    """Tasks that are in the way of the end: older ones, superfluous ones, and those that are stopping."""
+    older = [task for task in kept(facts.tasks) if _is_older(facts, task)]
+    minimum = facts.service.deployment_configuration.minimum_healthy_percent or 0
+    if older:
+        floor = math.ceil(facts.service.desired_count * minimum / 100)
+        protected = sum(task.protection_enabled for task in older)
+        guarded = f" ({protected} protected from scale-in)" if protected else ""
+        yield (
+            f"{_tasks(len(older))} of older deployments{guarded}; minimumHealthyPercent {minimum} keeps {floor} healthy."
+        )
+    stopping = [task for task in facts.tasks if task.desired_status is DesiredStatus.STOPPED]
+    draining = [
+        target.drain_until
+        for task in stopping
+        for target in facts.targets.get(task.arn, ())
+        if target.drain_until is not None
+    ]
+    if draining:
+        yield f"{len(draining)} targets are draining; the last is done in {_seconds(max(draining), facts.now)}."
+    if stopping:
+        yield f"{_tasks(len(stopping))} stopping."
+
+
+def _is_older(facts: Facts, task: Task) -> bool:
+    return facts.service.primary_deployment_id is not None and task.started_by != facts.service.primary_deployment_id

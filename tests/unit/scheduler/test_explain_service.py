@@ -1,0 +1,214 @@
+"""What a service waits for, in sentences: one test for each thing it can wait for."""
+
+import random
+
+import pytest
+from msgspec.structs import replace
+
+from homeport.base.ids import Ids
+from homeport.model.deployment import HookState, ServiceDeployment
+from homeport.model.load_balancer import Target
+from homeport.model.resources import Resources
+from homeport.model.service import Service, TaskSet
+from homeport.model.service_changes import begin_deployment
+from homeport.model.status import DesiredStatus, TaskStatus
+from homeport.model.task import Container, Task
+from homeport.scheduler.explain import Explanation
+from homeport.scheduler.explain_service import Facts, steady_sentence, waits_of
+from homeport.shapes import ecs as shapes
+
+ARN = "arn:aws:ecs:us-east-1:123456789012:service/default/web"
+CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/default"
+GROUP = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/blue/1"
+NOW = 1000.0
+CONFIGURATION = shapes.DeploymentConfiguration(
+    maximum_percent=200, minimum_healthy_percent=100, strategy="ROLLING", bake_time_in_minutes=1
+)
+BEGUN = begin_deployment(
+    Service(
+        arn=ARN,
+        name="web",
+        cluster_arn=CLUSTER,
+        task_definition_arn="web:1",
+        desired_count=2,
+        deployment_configuration=CONFIGURATION,
+        created_at=1.0,
+    ),
+    Ids(random.Random(1)),
+    1.0,
+)
+PRIMARY = BEGUN.deployment
+
+
+def a_task(number=1, *, status=TaskStatus.RUNNING, checked=None, **more):
+    container = Container(
+        name="main", image="a", has_health_check=checked is not None, health_status=checked or "UNKNOWN"
+    )
+    fields = {
+        "arn": f"{CLUSTER}/{number}",
+        "cluster_arn": CLUSTER,
+        "task_definition_arn": "web:1",
+        "family": "web",
+        "group": "service:web",
+        "created_at": NOW - 30,
+        "resources": Resources(),
+        "containers": (container,),
+        "last_status": status,
+        "started_by": PRIMARY.id,
+        "started_at": NOW - 100,
+    }
+    return Task(**(fields | more))
+
+
+def a_target(number=1, **more):
+    fields = {"key": str(number), "target_group_arn": GROUP, "id": "i-1", "port": number, "registered_at": 1.0}
+    return Target(**(fields | more))
+
+
+def facts(*tasks, service=None, **more):
+    fields = {
+        "service": replace(BEGUN.service, **(service or {})),
+        "deployments": (PRIMARY,),
+        "attempt": None,
+        "task_sets": (),
+        "tasks": tasks,
+        "targets": {},
+        "placement": None,
+        "now": NOW,
+    }
+    return Facts(**(fields | more))
+
+
+def an_attempt(**more) -> ServiceDeployment:
+    return replace(BEGUN.service_deployment, **({"status": "IN_PROGRESS"} | more))
+
+
+BOTH = (a_task(1), a_task(2))
+
+
+def test_service_when_all_is_well_then_it_waits_for_nothing():
+    given = facts(*BOTH)
+    assert waits_of(given) == ()
+    assert steady_sentence(given) == "The service is steady: 2 of 2 tasks run and pass their checks."
+
+
+LOAD_BALANCED = {"load_balancers": (shapes.LoadBalancer(target_group_arn=GROUP),)}
+PLACEMENT = Explanation(1, 0, (), "No Container Instances were found in your cluster.")
+HOOK = HookState(
+    id="h", index=0, stage="POST_SCALE_UP", step=0, status="AWAITING_ACTION", started_at=1.0, expires_at=NOW + 60
+)
+CASES = {
+    "inactive": (facts(service={"status": "INACTIVE"}), "The service has been deleted."),
+    "draining": (
+        facts(a_task(), service={"status": "DRAINING"}),
+        "The service is being deleted: 1 task is not STOPPED yet.",
+    ),
+    "room": (
+        facts(a_task(), placement=PLACEMENT),
+        "1 of 2 tasks are missing. No Container Instances were found in your cluster.",
+    ),
+    "ceiling": (
+        facts(
+            a_task(),
+            a_task(2, desired_status=DesiredStatus.STOPPED),
+            service={"deployment_configuration": replace(CONFIGURATION, maximum_percent=100)},
+        ),
+        "1 of 2 tasks are missing; maximumPercent 100 allows 2 at a time, and 2 have not stopped.",
+    ),
+    "starting": (
+        facts(a_task(), a_task(2, status=TaskStatus.PENDING)),
+        "1 task is PENDING, the oldest for 30 s.",
+    ),
+    "settling": (
+        facts(a_task(), a_task(2, started_at=NOW - 10)),
+        "1 task is to run for 40 s before counting as healthy; 30 s are left.",
+    ),
+    "container check": (
+        facts(a_task(checked="UNHEALTHY"), a_task(2, checked="HEALTHY")),
+        "1 task is UNHEALTHY by the containers' own checks.",
+    ),
+    "target": (
+        facts(
+            *BOTH, service=LOAD_BALANCED, targets={BOTH[0].arn: [a_target()], BOTH[1].arn: [a_target(state="healthy")]}
+        ),
+        "1 of 2 targets in blue are initial (Elb.RegistrationInProgress).",
+    ),
+    "no target": (
+        facts(*BOTH, service=LOAD_BALANCED, targets={BOTH[0].arn: [a_target(state="healthy")]}),
+        "1 targets are not registered yet.",
+    ),
+    "older": (
+        facts(*BOTH, a_task(3, started_by="ecs-svc/0", protection_enabled=True)),
+        "1 task is of older deployments (1 protected from scale-in); minimumHealthyPercent 100 keeps 2 healthy.",
+    ),
+    "stopping": (
+        facts(*BOTH, a_task(3, desired_status=DesiredStatus.STOPPED), targets={}),
+        "1 task is stopping.",
+    ),
+    "draining target": (
+        facts(
+            *BOTH,
+            a_task(3, desired_status=DesiredStatus.STOPPED),
+            targets={f"{CLUSTER}/3": [a_target(state="draining", drain_until=NOW + 4.5)]},
+        ),
+        "1 targets are draining; the last is done in 5 s.",
+    ),
+    "throttle": (
+        facts(*BOTH, deployments=(replace(PRIMARY, start_after=NOW + 20, start_failures=3),)),
+        f"Deployment {PRIMARY.id} starts no tasks for another 20 s: 3 times in a row its tasks stopped before they ran.",
+    ),
+    "failed": (
+        facts(*BOTH, deployments=(replace(PRIMARY, rollout_state="FAILED", rollout_state_reason="why"),)),
+        f"Deployment {PRIMARY.id} has failed and launches no more tasks: why",
+    ),
+    "rollback": (
+        facts(
+            *BOTH,
+            attempt=an_attempt(rollback_started_at=1.0, rollback_deployment_id="ecs-svc/1", rollback_reason="why"),
+        ),
+        "The deployment is rolling back to ecs-svc/1: why",
+    ),
+    "stage": (
+        facts(
+            *BOTH,
+            attempt=an_attempt(
+                stage="BAKE_TIME",
+                stage_started_at=NOW - 7,
+                traffic_percent=100.0,
+                configuration=replace(CONFIGURATION, strategy="BLUE_GREEN"),
+            ),
+        ),
+        "The BLUE_GREEN deployment is at BAKE_TIME for 7 s with 100 % of the traffic.",
+    ),
+    "hook": (
+        facts(*BOTH, attempt=an_attempt(hooks=(HOOK,))),
+        "Lifecycle hook h waits for ContinueServiceDeployment; its time is up in 60 s.",
+    ),
+    "no task set": (
+        facts(service={"deployment_controller": "EXTERNAL"}, deployments=()),
+        "The service has no task set that says what to run.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_service_when_it_waits_then_the_sentence_has_the_numbers(case):
+    given, sentence = CASES[case]
+    assert sentence in waits_of(given)
+
+
+def test_service_when_its_attempt_is_over_then_it_is_not_spoken_of():
+    given = facts(*BOTH, attempt=an_attempt(status="ROLLBACK_SUCCESSFUL", rollback_started_at=1.0))
+    assert waits_of(given) == ()
+
+
+def test_service_when_external_with_task_sets_then_their_counts_count():
+    task_set = TaskSet(
+        arn="a", id="ecs-svc/7", service_arn=ARN, cluster_arn=CLUSTER, task_definition_arn="web:1",
+        created_at=1.0, updated_at=1.0, scale_percent=100.0,
+    )  # fmt: skip
+    service = {"deployment_controller": "EXTERNAL", "primary_deployment_id": None}
+    tasks = [replace(task, started_by="ecs-svc/7") for task in BOTH]
+    assert waits_of(facts(*tasks, service=service, deployments=(), task_sets=(task_set,))) == ()
+    (sentence,) = waits_of(facts(tasks[0], service=service, deployments=(), task_sets=(task_set,)))
+    assert sentence == "Task set ecs-svc/7 wants 2 tasks and has 1."
