@@ -206,6 +206,19 @@ def test_targets_when_task_is_of_a_task_set_then_the_task_sets_groups():
     assert [each.target_group_arn for each in world.all()] == [OTHER]
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_targets_when_deployment_is_not_known_then_as_the_service_says(is_there):
+    world = World()
+    entries = (an_entry(),)
+    if is_there:
+        world.put("services", replace(world.store.read.services.get(SERVICE), load_balancers=entries))
+    else:
+        world.store.update(lambda tx: tx.services.delete(SERVICE))
+    world.task(started_by=None)
+    world.look()
+    assert len(world.all()) == is_there
+
+
 def test_targets_when_user_registered_the_same_place_then_it_becomes_the_tasks_with_its_health():
     world = World()
     key = target_key(GROUP, "i-1", 32768)
