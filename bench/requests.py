@@ -1,33 +1,38 @@
-"""DescribeTasks and RunTask over HTTP, against moto's server: same client, same bodies, one after the other.
+"""Requests per second over HTTP, against moto's server: same client, same bodies, one after the other.
 
 Homeport's server is a process of its own with its journal on disk. A stand-in agent registers a container instance
 and acknowledges payloads without running anything, so that what is measured is the control plane. moto keeps state in
-memory, checks no signature, places on instances nobody runs, and has no agent to tell.
+memory, checks no signature, places on instances nobody runs, has no agent to tell, and closes each connection after
+one answer.
 """
 
 import asyncio
 import json
-import os
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
 
+from bench.figure import Figure, number
 from bench.wire import Load, apart, signed_request
 from homeport.agent.aws import AwsBackend
 from homeport.base.clock import SystemClock
 from homeport.base.config import AgentConfig
-from homeport.base.local import read_state, root_credentials
+from homeport.base.local import Credentials, read_state, root_credentials
 from homeport.shapes import acs
 from homeport.shapes import ecs as shapes
 from tests.system.live import free_port, until
 
 _CONNECTIONS = 8
-_SECONDS = 4.0
+_SECONDS = 3.0
+_ROUNDS = 3
 _DEFINITION: dict[str, Any] = {
     "family": "bench",
     "containerDefinitions": [{"name": "main", "image": "bench:1", "memory": 16, "essential": True}],
@@ -77,7 +82,7 @@ async def _stand_in(config: AgentConfig, ready: asyncio.Event) -> None:
 
 
 async def _rates(endpoint: str, access_key: str, secret_key: str) -> dict[str, float]:
-    """DescribeTasks of ten tasks, and RunTask of one, per second."""
+    """DescribeTasks of ten tasks, and RunTask of one, per second; the median of some rounds."""
     ecs = _client(endpoint, access_key, secret_key)
     await asyncio.to_thread(ecs.register_task_definition, **_DEFINITION)
     answer = await asyncio.to_thread(ecs.run_task, taskDefinition="bench", count=10)
@@ -90,50 +95,61 @@ async def _rates(endpoint: str, access_key: str, secret_key: str) -> dict[str, f
     rates = {}
     for operation, body in bodies.items():
         request = signed_request(endpoint, operation, body, access_key, secret_key)
-        rates[operation] = await apart(Load(host, port, request, _CONNECTIONS, _SECONDS))
+        load = Load(host, port, request, _CONNECTIONS, _SECONDS)
+        rates[operation] = statistics.median([await apart(load) for _ in range(_ROUNDS)])
     return rates
+
+
+@contextmanager
+def _process(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
 
 
 async def homeport() -> dict[str, float]:
     """Homeport's rates on an SQLite journal."""
     with tempfile.TemporaryDirectory() as directory:
         data_dir, port = Path(directory), free_port()
-        command = [sys.executable, "-m", "homeport.server", "--data-dir", directory, "--port", str(port)]
-        server = subprocess.Popen([*command, "--region", "us-east-1", "--log-level", "error"])
-        try:
+        options = ("--data-dir", directory, "--port", str(port), "--region", "us-east-1", "--log-level", "error")
+        with _process(sys.executable, "-m", "homeport.server", *options):
             endpoint = until(lambda: read_state(data_dir, "server").get("endpoint"), what="the server's address")
             key = root_credentials(data_dir)
             assert key is not None
-            config = AgentConfig(
-                data_dir=data_dir,
-                endpoint=endpoint,
-                access_key_id=key.access_key_id,
-                secret_access_key=key.secret_access_key,
-            )
             ready = asyncio.Event()
-            agent = asyncio.create_task(_stand_in(config, ready))
-            await ready.wait()
-            rates = await _rates(endpoint, key.access_key_id, key.secret_access_key)
-            agent.cancel()
-            return rates
-        finally:
-            server.terminate()
-            server.wait()
+            agent = asyncio.create_task(_stand_in(_agent_config(data_dir, endpoint, key), ready))
+            first, _ = await asyncio.wait(
+                [agent, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED
+            )
+            if agent in first:
+                await agent
+            try:
+                return await _rates(endpoint, key.access_key_id, key.secret_access_key)
+            finally:
+                agent.cancel()
+                await asyncio.gather(agent, return_exceptions=True)
+
+
+def _agent_config(data_dir: Path, endpoint: str, key: Credentials) -> AgentConfig:
+    return AgentConfig(
+        data_dir=data_dir,
+        endpoint=endpoint,
+        access_key_id=key.access_key_id,
+        secret_access_key=key.secret_access_key,
+    )
 
 
 async def moto() -> dict[str, float]:
     """The rates of moto's server."""
     port = free_port()
-    command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
-    try:
+    with _process(str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)):
         until(lambda: _answers(port), what="moto's server")
         endpoint = f"http://127.0.0.1:{port}"
         await asyncio.to_thread(_moto_instance, endpoint)
         return await _rates(endpoint, "mock", "mock")
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def _moto_instance(endpoint: str) -> None:
@@ -146,10 +162,22 @@ def _moto_instance(endpoint: str) -> None:
     ecs.register_container_instance(cluster="default", instanceIdentityDocument=json.dumps(document))
 
 
-async def measure() -> dict[str, dict[str, float]]:
-    """Rates of both servers."""
-    return {"homeport": await homeport(), "moto": await moto()}
+def measure() -> list[Figure]:
+    """The ratios of both servers' rates."""
+    ours, theirs = asyncio.run(homeport()), asyncio.run(moto())
+    names = {"DescribeTasks": "DescribeTasks of ten tasks, requests/s ÷ moto", "RunTask": "RunTask, requests/s ÷ moto"}
+    return [
+        Figure(
+            name,
+            ours[operation] / theirs[operation],
+            goal=20,
+            is_most=False,
+            how=f"{number(ours[operation])}/s; moto {number(theirs[operation])}/s",
+        )
+        for operation, name in names.items()
+    ]
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(measure()), indent=1))
+    for figure in measure():
+        print(figure.value_text, figure.what, figure.goal_text, figure.verdict, figure.how, sep=" | ")
