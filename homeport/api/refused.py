@@ -34,7 +34,6 @@ _ACTIONS = (
 )
 _LISTENER = (
     "mutual TLS: InvalidConfigurationRequest",
-    "ALPN policies other than None: ALPNPolicyNotFound",
     "several target groups on UDP and TCP_UDP: InvalidLoadBalancerAction",
 )
 _ADDRESSES = ("IPv6 address types, fixed addresses: InvalidConfigurationRequest",)
@@ -86,8 +85,8 @@ REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
     ),
     ("elbv2", "CreateListener"): (*_ACTIONS, *_LISTENER),
     ("elbv2", "ModifyListener"): (*_ACTIONS, *_LISTENER),
-    ("elbv2", "CreateRule"): (*_ACTIONS, "RegexValues, transforms: InvalidConfigurationRequest"),
-    ("elbv2", "ModifyRule"): (*_ACTIONS, "RegexValues: InvalidConfigurationRequest", "transforms: ValidationError"),
+    ("elbv2", "CreateRule"): (*_ACTIONS, "transforms: InvalidConfigurationRequest"),
+    ("elbv2", "ModifyRule"): (*_ACTIONS, "transforms: ValidationError"),
     ("elbv2", "ModifyLoadBalancerAttributes"): _refused_attributes(APPLICATION, NETWORK),
     ("elbv2", "ModifyTargetGroupAttributes"): (
         *_refused_attributes(HTTP_TARGETS, STREAM_TARGETS),

@@ -220,6 +220,6 @@ def test_secure_listener_when_certificate_or_policy_is_unknown_then_refused(acm,
     assert error_of(elb.create_listener, **wanted, Certificates=unknown)[0] == "CertificateNotFound"
     assert error_of(elb.create_listener, **wanted, Certificates=good * 2)[0] == "TooManyCertificates"
     assert error_of(elb.create_listener, **wanted, Certificates=good, SslPolicy="x")[0] == "SSLPolicyNotFound"
-    assert (
-        error_of(elb.create_listener, **wanted, Certificates=good, AlpnPolicy=["HTTP2Only"])[0] == "ALPNPolicyNotFound"
-    )
+    wanted |= {"Certificates": good}
+    assert error_of(elb.create_listener, **wanted, AlpnPolicy=["HTTP9"])[0] == "ALPNPolicyNotFound"
+    assert error_of(elb.create_listener, **wanted, AlpnPolicy=["HTTP2Only"])[0] == "InvalidConfigurationRequest"

@@ -20,6 +20,7 @@ from homeport.store.store import Tx
 _PROTOCOLS = {"application": ("HTTP", "HTTPS"), "network": ("TCP", "TLS", "UDP", "TCP_UDP")}
 _WITH_TLS = ("HTTPS", "TLS")
 _TLS_MEMBERS = ("ssl_policy", "certificates", "alpn_policy", "mutual_authentication")
+_ALPN_POLICIES = ("HTTP1Only", "HTTP2Only", "HTTP2Optional", "HTTP2Preferred", "None")
 Wanted = shapes.CreateListenerInput | shapes.ModifyListenerInput
 
 
@@ -74,8 +75,7 @@ def _tls(tx: Tx, protocol: str, request: Wanted, before: Listener | None) -> dic
     """The row's members about TLS; what a plain listener is given of them is an error."""
     if request.mutual_authentication is not None and request.mutual_authentication.mode not in (None, "off"):
         raise shapes.InvalidConfigurationRequestException("Homeport does not support mutual TLS authentication yet")
-    if request.alpn_policy and request.alpn_policy != ("None",):
-        raise shapes.ALPNPolicyNotSupportedException("Homeport does not support ALPN policies other than 'None' yet")
+    _check_alpn(protocol, request.alpn_policy or ())
     if protocol not in _WITH_TLS:
         for name in _TLS_MEMBERS:
             if getattr(request, name):
@@ -94,6 +94,13 @@ def _tls(tx: Tx, protocol: str, request: Wanted, before: Listener | None) -> dic
         "certificates": (default, *(name for name in more if name != default)),
         "alpn_policy": alpn,
     }
+
+
+def _check_alpn(protocol: str, policies: tuple[str, ...]) -> None:
+    if len(policies) > 1 or any(name not in _ALPN_POLICIES for name in policies):
+        raise shapes.ALPNPolicyNotSupportedException(f"ALPN policy '{', '.join(policies)}' is not supported")
+    if policies and protocol != "TLS":
+        raise shapes.InvalidConfigurationRequestException("An ALPN policy can only be specified for TLS listeners")
 
 
 def _default_certificate(tx: Tx, request: Wanted, before: Listener | None) -> str:

@@ -18,11 +18,12 @@ _MOST_VALUES = LIMITS["condition-values-per-alb-rule"]
 _MOST_WILDCARDS = LIMITS["condition-wildcards-per-alb-rule"]
 _LONGEST = 128
 _HOST = re.compile(r"[A-Za-z0-9.*?-]*\.[A-Za-z*?]+\Z")
+_BEYOND_RE2 = re.compile(r"\(\?(?:[=!>(]|<[=!]|P=)|\\[1-9]|[*+?}]\+")
 _PATH = re.compile(r"[A-Za-z0-9_\-.$/~\"'@:+&*?]+\Z")
 _METHOD = re.compile(r"[A-Z_-]{1,40}\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,40}\Z")
 
-#: Condition field -> the member that configures it. The first two may also be given by `Values`.
+#: Condition field -> the member that configures it. The first two may also be given by `Values` (`RegexValues`).
 CONFIGS = {
     "host-header": "HostHeaderConfig",
     "path-pattern": "PathPatternConfig",
@@ -47,23 +48,39 @@ def stored_conditions(conditions: Iterable[shapes.RuleCondition]) -> tuple[Json,
     values = [text for condition in kept for text in _texts(condition)]
     if len(values) > _MOST_VALUES:
         raise ValidationError(f"Rules can only have '{_MOST_VALUES}' condition values")
-    wild = sum(text.count("*") + text.count("?") for c in kept if c["Field"] in _WITH_WILDCARDS for text in _texts(c))
+    wild = sum(text.count("*") + text.count("?") for c in kept if _has_wildcards(c) for text in _texts(c))
     if wild > _MOST_WILDCARDS:
         raise ValidationError(f"Rules can only have '{_MOST_WILDCARDS}' condition wildcards")
     return kept
 
 
-_WITH_WILDCARDS = ("host-header", "path-pattern", "http-header", "query-string")
+def _has_wildcards(condition: Json) -> bool:
+    field = condition["Field"]
+    return field not in ("http-request-method", "source-ip") and "Values" in condition[CONFIGS[field]]
 
 
 def _texts(condition: Json) -> list[str]:
     """A condition's values as text (a query string's pair counts as one value)."""
-    values = condition[CONFIGS[condition["Field"]]]["Values"]
+    config = condition[CONFIGS[condition["Field"]]]
+    values = config.get("Values") or config["RegexValues"]
     return [f"{v.get('Key', '')}{v['Value']}" if isinstance(v, dict) else v for v in values]
 
 
 def _condition(condition: shapes.RuleCondition) -> Json:
     plain: Json = msgspec.to_builtins(condition)
+    field = _field(plain)
+    config = _config(plain, field)
+    if config.get("RegexValues"):
+        _check_regexes(config["RegexValues"])
+        if field == "http-header":
+            _check_header_name(config)
+    else:
+        _CHECKS[field](config)
+    return {"Field": field, CONFIGS[field]: {name: value for name, value in config.items() if value}}
+
+
+def _field(plain: Json) -> str:
+    """The condition's field, which a lone configuration tells as well."""
     field = plain.get("Field")
     given = [name for name in CONFIGS.values() if name in plain]
     if field is None and len(given) == 1:
@@ -72,17 +89,33 @@ def _condition(condition: shapes.RuleCondition) -> Json:
         raise ValidationError(f"Condition field '{field}' must be one of '[{', '.join(CONFIGS)}]'")
     if any(name != CONFIGS[field] for name in given):
         raise ValidationError(f"You can specify only '{CONFIGS[field]}' for a condition with field '{field}'")
-    config = plain.get(CONFIGS[field], {})
-    if "RegexValues" in plain or "RegexValues" in config:
-        raise shapes.InvalidConfigurationRequestException("Homeport does not support RegexValues yet")
-    if "Values" in plain:
+    return str(field)
+
+
+def _config(plain: Json, field: str) -> Json:
+    """The configuration, from wherever its values were given: there are values or regular expressions."""
+    config: Json = plain.get(CONFIGS[field], {})
+    at_top: Json = {name: plain[name] for name in ("Values", "RegexValues") if name in plain}
+    if at_top:
         if config or field not in _BY_VALUES:
-            raise ValidationError(f"You cannot specify 'Values' beside or instead of '{CONFIGS[field]}'")
-        config = {"Values": plain["Values"]}
-    if not config.get("Values"):
-        raise ValidationError(f"A condition value must be specified for '{field}'")
-    _CHECKS[field](config)
-    return {"Field": field, CONFIGS[field]: config}
+            raise ValidationError(f"You cannot specify values beside or instead of '{CONFIGS[field]}'")
+        config = at_top
+    if bool(config.get("Values")) == bool(config.get("RegexValues")):
+        raise ValidationError(f"Either values or regular expressions must be specified for '{field}'")
+    return config
+
+
+def _check_regexes(texts: Iterable[str]) -> None:
+    """Regular expressions as RE2 knows them: neither looking around nor back."""
+    for text in texts:
+        try:
+            re.compile(text)
+        except re.error:
+            is_sound = False
+        else:
+            is_sound = len(text) <= _LONGEST and not _BEYOND_RE2.search(text)
+        if not is_sound:
+            raise ValidationError(f"The regular expression '{text}' is not valid")
 
 
 def _check_host(config: Json) -> None:
@@ -98,12 +131,16 @@ def _check_path(config: Json) -> None:
 
 
 def _check_header(config: Json) -> None:
+    _check_header_name(config)
+    _check_lengths(config["Values"])
+
+
+def _check_header_name(config: Json) -> None:
     name = config.get("HttpHeaderName", "")
     if not _HEADER_NAME.match(name):
         raise ValidationError(f"The HTTP header name '{name}' is not valid")
     if name.lower() == "host":
         raise ValidationError("Use a 'host-header' condition to match the Host header")
-    _check_lengths(config["Values"])
 
 
 def _check_method(config: Json) -> None:
@@ -150,8 +187,7 @@ def shown_conditions(conditions: Iterable[Json]) -> tuple[shapes.RuleCondition, 
     """Stored conditions as the API gives them back: host and path also have their values at the top."""
     return tuple(
         msgspec.convert(
-            {**item, **({"Values": item[CONFIGS[item["Field"]]]["Values"]} if item["Field"] in _BY_VALUES else {})},
-            shapes.RuleCondition,
+            {**item, **(item[CONFIGS[item["Field"]]] if item["Field"] in _BY_VALUES else {})}, shapes.RuleCondition
         )
         for item in conditions
     )
