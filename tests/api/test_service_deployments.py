@@ -153,3 +153,25 @@ def test_continue_service_deployment_when_a_hook_waits_then_answered(region, ecs
     assert (detail["hookId"], detail["status"], attempt["lifecycleStage"]) == ("h", status, "POST_SCALE_UP")
     again = refusal(ecs.continue_service_deployment, serviceDeploymentArn=arn, hookId="h")
     assert again == (INVALID, "The lifecycle hook h does not await an action.")
+
+
+def test_history_when_it_is_older_than_90_days_then_neither_listed_nor_kept(region, ecs):
+    old = newest(ecs)
+    revision = attempts(ecs)[0]["targetServiceRevisionArn"]
+    long_ago = region.clock.now() - 91 * 86400
+    change(region, old, status="SUCCESSFUL", created_at=long_ago, finished_at=long_ago)
+    assert attempts(ecs) == []
+    ecs.update_service(service="web", forceNewDeployment=True)
+    assert [each["serviceDeploymentArn"] != old for each in attempts(ecs)] == [True]
+    described = ecs.describe_service_deployments(serviceDeploymentArns=[old])
+    assert [failure["reason"] for failure in described["failures"]] == ["MISSING"]
+    kept = ecs.describe_service_revisions(serviceRevisionArns=[revision])["serviceRevisions"]
+    assert len(kept) == 1, "the older deployment still runs it"
+
+    def retire(tx):
+        tx.deployments.delete(next(row.id for row in tx.deployments if row.revision_arn == revision))
+
+    region.world.store.update(retire)
+    ecs.update_service(service="web", forceNewDeployment=True)
+    gone = ecs.describe_service_revisions(serviceRevisionArns=[revision])
+    assert gone["serviceRevisions"] == []

@@ -11,6 +11,7 @@ from homeport.base.arn import parse_arn
 from homeport.model.deployment import ServiceDeployment
 from homeport.model.lifecycle_hooks import continued
 from homeport.model.lifecycle_hooks import find as find_hook
+from homeport.model.service_history import is_outdated
 from homeport.shapes import ecs as shapes
 from homeport.store.schema import Tables
 from homeport.store.store import Tx
@@ -60,12 +61,16 @@ def _check_arn(ctx: Context, text: str, kind: str) -> None:
 
 @operation(shapes.SERVICE, "ListServiceDeployments")
 def list_service_deployments(
-    ctx: Context, tx: Tables, request: shapes.ListServiceDeploymentsRequest
+    ctx: Context, tx: Tx, request: shapes.ListServiceDeploymentsRequest
 ) -> shapes.ListServiceDeploymentsResponse:
-    """Attempts of a service, newest first."""
+    """Attempts of a service in the last 90 days, newest first."""
     cluster = find_cluster(ctx, tx, request.cluster)
     service = find_service(ctx, tx, cluster, request.service)
-    rows = [row for row in tx.service_deployments.by(service_arn=service.arn) if _is_listed(row, request)]
+    rows = [
+        row
+        for row in tx.service_deployments.by(service_arn=service.arn)
+        if _is_listed(row, request) and not is_outdated(row, tx.now)
+    ]
     page, token = paginate(
         sorted(rows, key=_newest_first), key=_newest_first, token=request.next_token, limit=request.max_results
     )

@@ -37,6 +37,7 @@ from homeport.model.rules.service_load_balancers import check_target_groups
 from homeport.model.rules.tags import check_tags
 from homeport.model.service import Service
 from homeport.model.service_changes import begin_deployment, put_all
+from homeport.model.service_history import outdated
 from homeport.model.task_definition import TaskDefinition
 from homeport.shapes import ecs as shapes
 from homeport.store.schema import Tables
@@ -199,7 +200,7 @@ def update_service(ctx: Context, tx: Tx, request: shapes.UpdateServiceRequest) -
     if request.load_balancers is not None:
         _check_listeners(tx, service, definition)
     if service.deployment_controller == "ECS" and (request.force_new_deployment or _needs_deployment(present, service)):
-        service = _deploy(tx, service)
+        service = _deploy(tx, service, is_forced=bool(request.force_new_deployment))
     else:
         tx.services.put(service)
         _follow_count(tx, service)
@@ -272,18 +273,33 @@ def _needs_deployment(present: Service, service: Service) -> bool:
     return any(getattr(present, name) != getattr(service, name) for name in _OF_REVISION)
 
 
-def _deploy(tx: Tx, service: Service) -> Service:
+def _deploy(tx: Tx, service: Service, *, is_forced: bool) -> Service:
     """Begin a deployment of the service's new settings; gives the row that was put."""
     begun = begin_deployment(
         service,
         tx.ids,
         tx.now,
         deployments=tx.deployments.by(service_arn=service.arn),
-        attempts=tx.service_deployments.by(service_arn=service.arn),
+        attempts=tx.service_deployments.by(open_of=service.arn),
         tasks=tx.tasks.by(unsettled_of=service.arn),
+        is_forced=is_forced,
     )
     put_all(tx, begun)
+    _forget_history(tx, service)
     return begun.service
+
+
+def _forget_history(tx: Tx, service: Service) -> None:
+    gone = outdated(
+        tx.service_deployments.by(service_arn=service.arn),
+        tx.service_revisions.by(service_arn=service.arn),
+        tx.deployments.by(service_arn=service.arn),
+        tx.now,
+    )
+    for arn in gone.attempts:
+        tx.service_deployments.delete(arn)
+    for arn in gone.revisions:
+        tx.service_revisions.delete(arn)
 
 
 def _follow_count(tx: Tx, service: Service) -> None:
