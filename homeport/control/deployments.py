@@ -13,15 +13,14 @@ from homeport.control.circuit_breaker import rolls_back
 from homeport.control.service_round import Round
 from homeport.model import service_events
 from homeport.model.deployment import Deployment, ServiceDeployment
-from homeport.model.service_changes import ENDED, completed_reason, superseded
+from homeport.model.service_changes import completed_reason, superseded
 
 TASKS_FAILED = "ECS deployment circuit breaker: tasks failed to start."
 
 
 def attempts(round_: Round) -> list[ServiceDeployment]:
     """Service deployments that are not over, oldest first."""
-    rows = round_.tx.service_deployments.by(service_arn=round_.service.arn)
-    return [each for each in rows if each.status not in ENDED]
+    return round_.tx.service_deployments.by(open_of=round_.service.arn)
 
 
 def current_attempt(round_: Round) -> ServiceDeployment | None:

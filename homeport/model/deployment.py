@@ -11,9 +11,15 @@ from msgspec import Struct
 
 from homeport.shapes import ecs as shapes
 
+#: Service deployments in these states are over.
+ENDED = frozenset({"SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"})
+
 
 class ServiceRevision(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`image_digests` (container name -> `sha256:…`) is filled in once by the first task of the first deployment."""
+    """`image_digests` (container name -> `sha256:…`) is filled in once by the first task of the first deployment.
+
+    `is_forced`: a caller asked for a new deployment, so what earlier revisions know of images does not count.
+    """
 
     arn: str
     service_arn: str
@@ -26,6 +32,7 @@ class ServiceRevision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     network_configuration: shapes.NetworkConfiguration | None = None
     image_digests: dict[str, str] = {}
     digests_resolved: bool = False
+    is_forced: bool = False
 
 
 class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -127,6 +134,10 @@ class ServiceDeployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rollback_revision_arn: str | None = None
     rollback_reason: str | None = None
     rollback_started_at: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in ENDED
 
     @property
     def shifts_traffic(self) -> bool:

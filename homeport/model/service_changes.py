@@ -12,13 +12,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from homeport.base.ids import Ids
+from homeport.model.deployment import ENDED as ENDED  # noqa: PLC0414 - told to others from here, too
 from homeport.model.deployment import Deployment, RevisionCounts, ServiceDeployment, ServiceRevision
 from homeport.model.service import Service
 from homeport.model.status import DesiredStatus, TaskStatus
 from homeport.model.task import Task
-
-#: Service deployments in these states are over.
-ENDED = frozenset({"SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"})
 
 
 def child_arn(service_arn: str, kind: str, child_id: str) -> str:
@@ -26,7 +24,7 @@ def child_arn(service_arn: str, kind: str, child_id: str) -> str:
     return f"{service_arn.replace(':service/', f':{kind}/', 1)}/{child_id}"
 
 
-def new_service_revision(service: Service, ids: Ids, now: float) -> ServiceRevision:
+def new_service_revision(service: Service, ids: Ids, now: float, *, is_forced: bool = False) -> ServiceRevision:
     """What the service is to run from now on, frozen. The service must have a task definition."""
     assert service.task_definition_arn is not None
     return ServiceRevision(
@@ -39,6 +37,7 @@ def new_service_revision(service: Service, ids: Ids, now: float) -> ServiceRevis
         platform_version=service.platform_version,
         load_balancers=service.load_balancers,
         network_configuration=service.network_configuration,
+        is_forced=is_forced,
     )
 
 
@@ -97,14 +96,16 @@ def begin_deployment(
     deployments: Iterable[Deployment] = (),
     attempts: Iterable[ServiceDeployment] = (),
     tasks: Sequence[Task] = (),
+    is_forced: bool = False,
 ) -> Begun:
     """Everything that changes when `service` (with its new settings) starts to roll out.
 
     `deployments`, `attempts` and `tasks` are all rows of the service that there are (none for a new service). An attempt
-    that is still under way becomes STOP_REQUESTED, the PRIMARY deployment ACTIVE.
+    that is still under way becomes STOP_REQUESTED, the PRIMARY deployment ACTIVE. `is_forced` (`forceNewDeployment`):
+    find out anew what image tags stand for.
     """
     deployments = list(deployments)
-    revision = new_service_revision(service, ids, now)
+    revision = new_service_revision(service, ids, now, is_forced=is_forced)
     deployment = new_deployment(service, revision, ids, now)
     sources = tuple(
         counts_of(each, tasks) for each in deployments if each.status != "INACTIVE" and _live(each.id, tasks)

@@ -73,7 +73,13 @@ class Tables:
             "deployment", Deployment, lambda row: row.id, {"service_arn": lambda row: row.service_arn}
         )
         self.service_deployments = Table(
-            "service_deployment", ServiceDeployment, lambda row: row.arn, {"service_arn": lambda row: row.service_arn}
+            "service_deployment",
+            ServiceDeployment,
+            lambda row: row.arn,
+            {
+                "service_arn": lambda row: row.service_arn,
+                "open_of": lambda row: None if row.is_over else row.service_arn,
+            },
         )
         self.task_sets = Table("task_set", TaskSet, lambda row: row.arn, {"service_arn": lambda row: row.service_arn})
         self.load_balancers = Table("load_balancer", LoadBalancer, lambda row: row.arn)

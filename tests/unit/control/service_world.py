@@ -119,7 +119,7 @@ class World:
         )
         self.begin(service)
 
-    def begin(self, service):
+    def begin(self, service, *, is_forced=False):
         def change(tx):
             put_all(
                 tx,
@@ -130,14 +130,16 @@ class World:
                     deployments=tx.deployments.by(service_arn=service.arn),
                     attempts=tx.service_deployments.by(service_arn=service.arn),
                     tasks=tx.tasks.by(service_arn=service.arn),
+                    is_forced=is_forced,
                 ),
             )
 
         self.update(change)
 
-    def deploy(self, revision=2, **more):
+    def deploy(self, revision=2, *, is_forced=False, **more):
         """What UpdateService does with a new task definition."""
-        self.begin(replace(self.service, task_definition_arn=ARNS.task_definition("web", revision), **more))
+        service = replace(self.service, task_definition_arn=ARNS.task_definition("web", revision), **more)
+        self.begin(service, is_forced=is_forced)
 
     def change(self, **members):
         """What UpdateService does without a new deployment."""

@@ -68,15 +68,37 @@ def test_images_when_consistency_is_disabled_or_a_digest_is_given_then_nobody_wa
         assert images(world) == [more["image"]] * 4
 
 
-def test_images_when_a_new_deployment_is_forced_then_digests_are_resolved_again():
-    world = World(image="web")
+def resolved(world):
     world.create(2)
     world.settle()
     world.container(world.tasks[0], image_digest=DIGEST)
     world.run(60)
-    world.deploy(1)
+
+
+def test_images_when_a_new_deployment_is_forced_then_digests_are_resolved_again():
+    world = World(image="web")
+    resolved(world)
+    world.deploy(1, is_forced=True)
     world.settle()
     assert images(world).count("web") == 2, "the first of each deployment"
+
+
+def test_images_when_a_later_revision_names_the_same_then_it_starts_with_the_known_digests():
+    world = World(image="web")
+    resolved(world)
+    world.define(2, cpu=20)
+    world.deploy(2)
+    world.settle()
+    assert images(world)[-2:] == [f"web@{DIGEST}"] * 2
+
+
+def test_images_when_a_later_revision_names_another_then_it_is_resolved():
+    world = World(image="web")
+    resolved(world)
+    world.define(2, image="web:2")
+    world.deploy(2)
+    world.settle()
+    assert images(world)[2:] == ["web:2"]
 
 
 def test_tags_when_propagated_and_managed_then_tasks_have_them():
