@@ -97,7 +97,7 @@ def _begin(
 
 def _has_been_well(deployment: Deployment) -> bool:
     """Whether there is anything to go back to: a deployment that never had a running task is none."""
-    return deployment.rollout_state == "COMPLETED" or deployment.running_seen > 0
+    return deployment.completed_at is not None or deployment.running_seen > 0
 
 
 # ---- facts ----------------------------------------------------------------------------------------------------------
@@ -118,6 +118,7 @@ def _facts(
         green_live=len(green),
         green_healthy=sum(task.condition is Condition.HEALTHY for task in green),
         blue_live=len(blue),
+        blue_healthy=sum(task.condition is Condition.HEALTHY for task in blue),
         others_live=len(tasks) - len(green) - len(blue),
         has_traffic=bool(rules_of(entries)),
         fault=_fault(round_, round_.deployments[sides.green.id], attempt, entries),

@@ -76,8 +76,10 @@ class HookReconciler(Reconciler):
 def payload_of(tables: Tables, attempt: ServiceDeployment, state: HookState) -> dict[str, Any]:
     """The event that the function gets."""
     blue = tables.deployments.get(attempt.source_deployment_id or "")
+    is_back = attempt.status == "ROLLBACK_IN_PROGRESS"
 
     def weights(percent: float) -> dict[str, float]:
+        percent = 0.0 if is_back else percent
         shares = {attempt.target_revision_arn: percent}
         if blue is not None:
             shares[blue.revision_arn] = round(100.0 - percent, 1)

@@ -37,6 +37,9 @@ DEPLOYMENT_LIMIT = 30 * 86400.0
 SETTLE = 2.0
 """Seconds between a shift and anything that relies on it: the data plane takes up new weights in the meantime."""
 
+PATIENCE = 60.0
+"""Seconds that a roll-back waits for a healthy task of blue while green has one."""
+
 ENDED = frozenset({"SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"})
 
 _FORWARD = (
@@ -52,6 +55,7 @@ _FORWARD = (
     "BAKE_TIME",
     "CLEAN_UP",
 )
+_UP_TO_TASKS = ("RECONCILE_SERVICE", "SCALE_UP", "POST_SCALE_UP", "PRE_PRODUCTION_TRAFFIC_SHIFT")
 _BACKWARD = {"PRODUCTION_TRAFFIC_SHIFT": "TEST_TRAFFIC_SHIFT", "TEST_TRAFFIC_SHIFT": "CLEAN_UP"}
 NOWHERE = "There is no earlier service revision to roll back to."
 
@@ -67,6 +71,7 @@ class Facts(NamedTuple):
     green_live: int = 0
     green_healthy: int = 0
     blue_live: int = 0
+    blue_healthy: int = 0
     others_live: int = 0
     has_traffic: bool = True
     fault: str = ""
@@ -234,7 +239,8 @@ def _waits_until(attempt: ServiceDeployment, facts: Facts, steps: tuple[float, .
     match attempt.stage:
         case "RECONCILE_SERVICE":
             return None if facts.others_live else settled
-        case "SCALE_UP":
+        case "SCALE_UP" | "POST_SCALE_UP" | "PRE_PRODUCTION_TRAFFIC_SHIFT":
+            # A hook may have taken hours since green was scaled up: no traffic goes to what is not well.
             return began if facts.green_healthy >= facts.desired_count else None
         case "TEST_TRAFFIC_SHIFT":
             return settled
@@ -258,7 +264,9 @@ def _clean_up(attempt: ServiceDeployment, facts: Facts, now: float) -> Moved:
 
 def _backward(attempt: ServiceDeployment, facts: Facts, new_id: Callable[[], str], now: float) -> Moved:
     began = attempt.stage_started_at or 0.0
-    # As a stage of the way back is entered, or after the process was interrupted in between, its traffic goes back.
+    is_down = facts.desired_count > 0 and not facts.blue_healthy and facts.green_healthy > 0
+    if attempt.traffic_percent and is_down and now < began + PATIENCE:
+        return began + PATIENCE
     returned = _returned(attempt)
     if returned != attempt:
         return returned
@@ -288,17 +296,18 @@ def _overdue(attempt: ServiceDeployment, now: float) -> str:
     """Why the attempt has lasted too long ("" it has not)."""
     if now >= (attempt.started_at or now) + DEPLOYMENT_LIMIT:
         return "The service deployment did not complete within 30 days."
-    limited = attempt.stage in ("RECONCILE_SERVICE", "SCALE_UP")
-    if limited and now >= (attempt.stage_started_at or now) + STAGE_LIMIT:
+    if now >= _limit(attempt):
         return f"The lifecycle stage {attempt.stage} did not complete within 24 hours."
     return ""
 
 
 def _limit(attempt: ServiceDeployment) -> float:
-    """When `_overdue` will have something to say at the latest."""
+    """When the attempt will have lasted too long: the stage, where it is up to tasks, or all of it."""
     began = attempt.stage_started_at or 0.0
     whole = (attempt.started_at or began) + DEPLOYMENT_LIMIT
-    return min(whole, began + STAGE_LIMIT) if attempt.stage in ("RECONCILE_SERVICE", "SCALE_UP") else whole
+    if attempt.stage in _UP_TO_TASKS:
+        return min(whole, max(began + STAGE_LIMIT, *(state.expires_at for state in attempt.hooks), began))
+    return whole
 
 
 def _watched(attempt: ServiceDeployment) -> Any:

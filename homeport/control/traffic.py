@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from homeport.model.deployment import Deployment
-from homeport.model.load_balancer import listener_arn_of_rule
+from homeport.model.load_balancer import default_rule_arn, listener_arn_of_rule
 from homeport.model.traffic import other_group, shifted, target_group_of
 from homeport.shapes import ecs as shapes
 from homeport.store.schema import Tables
@@ -64,5 +64,8 @@ def _actions(tables: Tables, arn: str) -> tuple[dict[str, Any], ...] | None:
     rule = tables.rules.get(arn)
     if rule is not None:
         return rule.actions
-    listener = tables.listeners.get(arn) or tables.listeners.get(listener_arn_of_rule(arn))
-    return None if listener is None else listener.default_actions
+    listener = tables.listeners.get(arn)
+    if listener is not None:
+        return listener.default_actions
+    listener = tables.listeners.get(listener_arn_of_rule(arn))
+    return None if listener is None or default_rule_arn(listener.arn) != arn else listener.default_actions

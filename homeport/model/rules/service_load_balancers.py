@@ -5,7 +5,14 @@ Sentences as ECS words them where they are known; Terraform retries on "does not
 
 from collections.abc import Collection, Iterable, Mapping
 
-from homeport.model.load_balancer import Listener, Rule, TargetGroup, forwarded_groups, listener_arn_of_rule
+from homeport.model.load_balancer import (
+    Listener,
+    Rule,
+    TargetGroup,
+    default_rule_arn,
+    forwarded_groups,
+    listener_arn_of_rule,
+)
 from homeport.model.rules.network import port_range
 from homeport.shapes import ecs as shapes
 
@@ -113,4 +120,7 @@ def _check_group(arn: str, network_mode: str, target_groups: Mapping[str, Target
 
 def _is_there(rule_arn: str, listeners: Mapping[str, Listener], rules: Mapping[str, Rule]) -> bool:
     """A rule, a listener (network load balancers have no rules), or the default rule of a listener."""
-    return rule_arn in rules or rule_arn in listeners or listener_arn_of_rule(rule_arn) in listeners
+    if rule_arn in rules or rule_arn in listeners:
+        return True
+    listener_arn = listener_arn_of_rule(rule_arn)
+    return listener_arn in listeners and default_rule_arn(listener_arn) == rule_arn

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from homeport.control.stages import (
     DEPLOYMENT_LIMIT,
     ENDED,
+    PATIENCE,
     SETTLE,
     STAGE_LIMIT,
     Facts,
@@ -66,7 +67,16 @@ class Machine:
         self.numbers = itertools.count()
 
     def facts(self, fault=""):
-        return Facts(2, self.has_blue, self.green, self.green, self.blue, self.others, True, fault)
+        return Facts(
+            desired_count=2,
+            has_blue=self.has_blue,
+            green_live=self.green,
+            green_healthy=self.green,
+            blue_live=self.blue,
+            blue_healthy=self.blue,
+            others_live=self.others,
+            fault=fault,
+        )
 
     def look(self, fault=""):
         outcome = plan_blue_green(self.attempt, self.facts(fault), lambda: str(next(self.numbers)), self.now)
@@ -247,6 +257,30 @@ def test_rollback_when_there_is_no_blue_then_it_fails_and_green_keeps_the_traffi
     assert "no earlier service revision" in machine.attempt.status_reason
 
 
+def test_rollback_when_blue_has_no_healthy_task_then_it_gets_a_minute_to_come_back():
+    machine = Machine(configuration())
+    machine.go_on("BAKE_TIME")
+    machine.stuck, machine.blue = True, 0
+    machine.attempt = replace(machine.attempt, status="ROLLBACK_REQUESTED")
+    machine.look()
+    assert (machine.attempt.traffic_percent, machine.at) == (100.0, machine.now + PATIENCE)
+    machine.blue = 1
+    machine.look()
+    assert machine.attempt.traffic_percent == 0.0
+
+
+def test_shift_when_green_is_not_well_any_more_then_it_waits():
+    machine = Machine(configuration(hooks=(pause("PRE_PRODUCTION_TRAFFIC_SHIFT"),)))
+    machine.go_on("PRE_PRODUCTION_TRAFFIC_SHIFT")
+    machine.stuck, machine.green = True, 1
+    machine.answer("SUCCEEDED")
+    machine.look()
+    assert (machine.attempt.traffic_percent, machine.at) == (0.0, machine.now + STAGE_LIMIT)
+    machine.green = 2
+    machine.look()
+    assert machine.attempt.traffic_percent == 100.0
+
+
 def test_request_when_blue_is_already_going_then_the_attempt_succeeds():
     machine = Machine(configuration(bake=0))
     machine.go_on("CLEAN_UP")
@@ -361,7 +395,7 @@ def test_attempt_when_anything_happens_then_it_ends_with_all_traffic_on_one_revi
         _let_happen(machine, event)
         machine.look("tripped" if event == "breaker" else "")
         assert 0.0 <= machine.attempt.traffic_percent <= 100.0
-        if machine.attempt.status == "ROLLBACK_IN_PROGRESS":
+        if machine.attempt.status == "ROLLBACK_IN_PROGRESS" and machine.blue:
             assert machine.attempt.traffic_percent == 0.0
     for _ in range(2000):
         if machine.attempt.status in ENDED:
