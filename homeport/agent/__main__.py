@@ -84,6 +84,13 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[s
 @click.option("--task-endpoint-port", type=int, default=80, show_default=True)
 @click.option("--introspection-port", type=int, default=51678, show_default=True)
 @click.option("--log-intake-port", type=int, default=51681, show_default=True)
+@click.option(
+    "--dns-address",
+    default="169.254.169.253",
+    show_default=True,
+    help="Where tasks resolve the names of load balancers; empty for nowhere.",
+)
+@click.option("--dns-port", type=int, default=53, show_default=True)
 @click.option("--log-level", default="info", show_default=True)
 def main(
     data_dir: Path,
@@ -105,6 +112,8 @@ def main(
     task_endpoint_port: int,
     introspection_port: int,
     log_intake_port: int,
+    dns_address: str,
+    dns_port: int,
     log_level: str,
 ) -> None:
     """Run a Homeport agent: this host becomes a container instance. Keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."""
@@ -136,6 +145,8 @@ def main(
         task_endpoint_port=task_endpoint_port,
         introspection_port=introspection_port,
         log_intake_port=log_intake_port,
+        dns_address=dns_address or None,
+        dns_port=dns_port,
         log_level=log_level,
     )
     sys.exit(asyncio.run(run_agent(config)))

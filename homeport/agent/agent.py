@@ -57,8 +57,8 @@ Serve = Callable[["Agent"], Awaitable[None]]
 class Agent:
     """One agent on one host. Everything that touches the world comes in by the constructor.
 
-    `serve` runs the task endpoints (None in simulation); `log_config` rewrites Docker's LogConfig; `port_probe`
-    asks whether a host port is free; `publishes_metrics` switches telemetry. Parts that others look at: `tasks` (a TaskBook),
+    `serve` runs the task endpoints (None in simulation); `log_config` rewrites Docker's LogConfig; `dns` tells the
+    resolvers of bridge containers; `port_probe` asks whether a host port is free; `publishes_metrics` switches telemetry. Parts that others look at: `tasks` (a TaskBook),
     `credentials`, `engine`, `backend`, `instance` (None until registered), `identity`.
     Raises RegistrationRefused where the saved state belongs to another cluster.
     """
@@ -79,6 +79,7 @@ class Agent:
         publishes_metrics: bool = True,
         announces: bool = True,
         image_book: ImageBook | None = None,
+        dns: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -96,6 +97,7 @@ class Agent:
         self._publishes_metrics = publishes_metrics
         self._announces = announces
         self._image_book = image_book
+        self._dns = dns
         identity, self._saved_tasks = state.load()
         if identity is not None and identity.cluster != config.cluster:
             raise RegistrationRefused(
@@ -164,6 +166,7 @@ class Agent:
             clock=clock,
             stop_timeout=config.container_stop_timeout,
             log_config=self._log_config,
+            dns=self._dns,
         )
         self.tasks = Tasks(
             state=self._state,

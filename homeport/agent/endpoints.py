@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 from homeport.agent.backend import Backend
 from homeport.agent.credentials import Credentials
+from homeport.agent.dns import DnsServer, HostResolvers
 from homeport.agent.docker_stats import StatsReader
 from homeport.agent.introspection import introspection_app
-from homeport.agent.listen import serve_app, serve_task_endpoint
+from homeport.agent.listen import serve_app, serve_task_endpoint, with_address
 from homeport.agent.log_forwarder import LogForwarder, LogsBackend
 from homeport.agent.log_intake import LogIntake, load_or_create_id
 from homeport.agent.log_options import docker_log_options
@@ -54,6 +55,7 @@ class Endpoints:
         self._ids = ids
         self._backend = backend
         self._credentials = credentials
+        self._dns = _dns_server(config, clock)
         self._intake_id = load_or_create_id(config.data_dir / "log-spool" / "intake-id", ids)
 
     def log_config(
@@ -62,6 +64,10 @@ class Endpoints:
         """Docker's LogConfig of a container, with `awslogs` pointed at the intake."""
         driver, options = config.get("Type", ""), config.get("Config") or {}
         return {**config, "Config": docker_log_options(driver, options, self._config, self._intake_id)}
+
+    def dns_servers(self) -> tuple[str, ...]:
+        """Resolvers for containers that share the bridge; none: the engine's own choice stands."""
+        return self._dns.for_containers() if self._dns is not None else ()
 
     async def serve(self, host: ServedHost) -> None:
         """All endpoints, until cancelled. A port that is taken is tried again; the others work meanwhile."""
@@ -78,6 +84,8 @@ class Endpoints:
                 group.create_task(serve_app(intake.app(), LOG_INTAKE, "127.0.0.1", config.log_intake_port, clock))
                 group.create_task(forwarder.run())
                 group.create_task(intake.keep_synced())
+                if self._dns is not None:
+                    group.create_task(self._dns.serve())
                 group.create_task(
                     serve_task_endpoint(tasks, config.task_endpoint_address, config.task_endpoint_port, clock)
                 )
@@ -92,3 +100,10 @@ class Endpoints:
                 )
         finally:
             spool.close()
+
+
+def _dns_server(config: AgentConfig, clock: Clock) -> DnsServer | None:
+    if config.dns_address is None:
+        return None
+    resolvers = HostResolvers(config.resolv_conf)
+    return DnsServer(config.dns_address, config.dns_port, clock, resolvers, add_address=with_address)

@@ -27,7 +27,10 @@ _ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - as ECS reports it
 
 
 class Hands:
-    """The effects of one host. `log_config` turns a container's Docker LogConfig into what is given to the engine."""
+    """The effects of one host. `log_config` turns a container's Docker LogConfig into what is given to the engine.
+
+    `dns` tells the resolvers of containers on the bridge whose task definition names none (none: the engine's choice).
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Hands:
         clock: Clock,
         stop_timeout: float,
         log_config: LogConfig | None = None,
+        dns: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._engine = engine
         self._images = images
@@ -49,6 +53,7 @@ class Hands:
         self._clock = clock
         self._stop_timeout = max(1, round(stop_timeout))
         self._log_config = log_config
+        self._dns = dns
 
     async def perform(self, task: TaskRecord, action: lifecycle.Action) -> Change:
         """Do it; returns what it changed. Raises Transient."""
@@ -146,6 +151,8 @@ class Hands:
         host = body["HostConfig"]
         if self._log_config is not None and "LogConfig" in host:
             host["LogConfig"] = self._log_config(task, container, host["LogConfig"])
+        if host.get("NetworkMode", "bridge") in {"bridge", "default"} and not host.get("Dns"):
+            host |= {"Dns": list(servers)} if (servers := self._dns()) else {}
         try:
             docker_id = await self._engine.create(container.docker_name, body)
         except TimedOut:

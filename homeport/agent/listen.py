@@ -39,11 +39,11 @@ async def serve_app(app: web.Application, name: str, address: str, port: int, cl
 async def serve_task_endpoint(app: web.Application, address: str, port: int, clock: Clock) -> None:
     """`serve_app` for the task endpoint: with the address added, and port 80 redirected where possible."""
     if port != WELL_KNOWN_PORT:
-        await _with_address(address)
+        await with_address(address)
         await serve_app(app, "task", address, port, clock)
         return
     while True:
-        await _with_address(address)
+        await with_address(address)
         redirected = await redirect(address)
         if not redirected:
             log.warning(
@@ -82,7 +82,7 @@ async def _serve_once(app: web.Application, listener: socket.socket, name: str) 
         listener.close()
 
 
-async def _with_address(address: str) -> None:
+async def with_address(address: str) -> None:
     """Add the address to the loopback interface if this host has it nowhere."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         try:

@@ -30,8 +30,6 @@ async def run_agent(config: AgentConfig) -> int:
     backend = AwsBackend(config, clock)
     ids, credentials = system_ids(), Credentials()
     endpoints = Endpoints(config, clock, ids, backend, credentials)
-    ids, credentials = system_ids(), Credentials()
-    endpoints = Endpoints(config, clock, ids, backend, credentials)
     running = asyncio.current_task()
     assert running is not None
     loop = asyncio.get_running_loop()
@@ -48,6 +46,7 @@ async def run_agent(config: AgentConfig) -> int:
             credentials=credentials,
             serve=endpoints.serve,
             log_config=endpoints.log_config,
+            dns=endpoints.dns_servers,
             image_book=FileImageBook(config.data_dir / "images.json"),
         )
         await agent.run()

@@ -68,6 +68,9 @@ class AgentConfig(Struct, frozen=True, kw_only=True):
     task_endpoint_port: int = 80
     introspection_port: int = 51678
     log_intake_port: int = 51681
+    dns_address: str | None = "169.254.169.253"
+    dns_port: int = 53
+    resolv_conf: Path = Path("/etc/resolv.conf")
     dynamic_port_range: tuple[int, int] | None = None
     metrics_interval: float = 20.0
     log_level: str = "info"

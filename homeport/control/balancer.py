@@ -85,6 +85,8 @@ class BalancerReconciler(Reconciler):
         return Wake(at=now + (_RETRY_SECONDS if is_waiting else _CHECK_SECONDS))
 
     def actions(self, read: Tables, _key: str) -> Sequence[Any]:
+        if not self._balancer.is_connected():
+            return ()  # its connecting wakes the key
         rows = list(read.load_balancers)
         wanted = Apply(
             parts=configurations(read, self._around),

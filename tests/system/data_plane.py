@@ -113,7 +113,7 @@ class DataPlane:
 
         wanted = render(whole(configurations(self.store.read, around).values()))
         discovery = self.control.balancer._discovery
-        await until(lambda: tuple(discovery._rendered.values()) == tuple(wanted), 20, "applied")
+        await until(lambda: tuple(discovery._rendered.values()) == tuple(wanted), 8, "applied")
         await asyncio.sleep(0.05)
 
     def envoy_pid(self):

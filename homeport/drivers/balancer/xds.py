@@ -221,8 +221,18 @@ class _Session:
         self._count += 1
         nonce = str(self._count)
         self._in_flight[nonce] = (url, content)
+        if url == type_urls()[0]:
+            self._forget_endpoints(content)
         self._sent[url] = content if _is_wildcard(url) else {**self._sent.get(url, {}), **content}
         return nonce
+
+    def _forget_endpoints(self, clusters: Encoded) -> None:
+        """A cluster that is new or changed warms up until it is told its endpoints, even if they are what they were."""
+        former = self._sent.get(type_urls()[0], {})
+        changed = [name for name, item in clusters.items() if former.get(name) is not item]
+        for known in (self._sent, self._taken):
+            for name in changed:
+                known.get(type_urls()[1], {}).pop(name, None)
 
     def note(self, request: DiscoveryRequest) -> None:
         """Take an answer or a subscription. What is no longer subscribed to is no longer known there."""
