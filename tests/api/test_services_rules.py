@@ -282,3 +282,12 @@ def test_update_service_when_it_cannot_be_then_refused(ecs):
     assert ecs.update_service(service="e", desiredCount=3)["service"]["desiredCount"] == 3
     code, message = refusal(ecs.update_service, service="s", deploymentConfiguration={"maximumPercent": 100})
     assert (code, message) == (INVALID, "Availability Zone rebalancing is not supported with a maximumPercent of 100.")
+
+
+def test_describe_service_revisions_when_traffic_can_shift_then_the_group_in_use(ecs):
+    service = a_service(ecs, **blue_green())
+    arn = service["currentServiceRevisions"][0]["arn"]
+    (revision,) = ecs.describe_service_revisions(serviceRevisionArns=[arn])["serviceRevisions"]
+    resolved = [{"targetGroupArn": BLUE, "productionListenerRule": RULE}]
+    assert revision["resolvedConfiguration"] == {"loadBalancers": resolved}
+    assert revision["loadBalancers"] == [advanced()]

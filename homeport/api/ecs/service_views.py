@@ -16,6 +16,7 @@ from homeport.model.rules.task_sets import computed_count
 from homeport.model.service import Service, TaskSet
 from homeport.model.status import DesiredStatus, TaskStatus
 from homeport.model.task import Task
+from homeport.model.traffic import target_group_of
 from homeport.shapes import ecs as shapes
 from homeport.store.schema import Tables
 
@@ -186,6 +187,26 @@ def revision_view(tx: Tables, revision: ServiceRevision) -> shapes.ServiceRevisi
         ),
         guard_duty_enabled=False,
         created_at=revision.created_at,
+        resolved_configuration=_resolved(tx, revision),
+    )
+
+
+def _resolved(tx: Tables, revision: ServiceRevision) -> shapes.ResolvedConfiguration | None:
+    """The target groups that the revision's deployment uses, of the two that a shift of traffic goes between."""
+    rows = tx.deployments.by(service_arn=revision.service_arn)
+    deployment = next((row for row in rows if row.revision_arn == revision.arn), None)
+    if deployment is None or not revision.load_balancers:
+        return None
+    return shapes.ResolvedConfiguration(
+        load_balancers=tuple(
+            shapes.ServiceRevisionLoadBalancer(
+                target_group_arn=target_group_of(deployment, entry),
+                production_listener_rule=entry.advanced_configuration.production_listener_rule
+                if entry.advanced_configuration
+                else None,
+            )
+            for entry in revision.load_balancers
+        )
     )
 
 
