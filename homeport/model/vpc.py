@@ -7,6 +7,7 @@ Source: Amazon VPC User Guide, "Default VPCs".
 """
 
 import hashlib
+import hashlib
 import ipaddress
 from collections.abc import Iterable
 
@@ -113,10 +114,16 @@ def zone_prefix(region: str) -> str:
 
 
 def free_address(subnet: Subnet, taken: Iterable[str]) -> str | None:
-    """The lowest address of the subnet that load balancers may use and none has; None when all are taken."""
+    """An address of the subnet that load balancers may use and none has; None when all are taken.
+
+    The search begins at a place that follows from the subnet's id, so that the regions of several data directories on
+    one host, which all have this VPC, hardly ever take the same addresses.
+    """
     network, used = ipaddress.ip_network(subnet.cidr), set(taken)
-    for offset in range(_FIRST_BALANCER_ADDRESS, network.num_addresses - 1):
-        address = str(network[offset])
+    usable = network.num_addresses - 1 - _FIRST_BALANCER_ADDRESS
+    start = int(hashlib.sha256(subnet.id.encode()).hexdigest()[:8], 16)
+    for step in range(usable):
+        address = str(network[_FIRST_BALANCER_ADDRESS + (start + step) % usable])
         if address not in used:
             return address
     return None
