@@ -1,7 +1,7 @@
 """Requests per second over HTTP, against moto's server: same client, same bodies, one after the other.
 
-Homeport's server is a process of its own with its journal on disk. A stand-in agent registers a container instance
-and acknowledges payloads without running anything, so that what is measured is the control plane. moto keeps state in
+Homeport's server is a process of its own with its journal on disk. Stand-in agents register container instances and
+acknowledge payloads without running anything, so that what is measured is the control plane. moto keeps state in
 memory, checks no signature, places on instances nobody runs, has no agent to tell, and closes each connection after
 one answer.
 """
@@ -13,8 +13,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from tests.system.live import free_port, until
 _CONNECTIONS = 8
 _SECONDS = 3.0
 _ROUNDS = 3
+_STAND_INS = 10
 _DEFINITION: dict[str, Any] = {
     "family": "bench",
     "containerDefinitions": [{"name": "main", "image": "bench:1", "memory": 16, "essential": True}],
@@ -50,9 +51,8 @@ def _answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def _stand_in(config: AgentConfig, ready: asyncio.Event) -> None:
+async def _stand_in(backend: AwsBackend, url: str, ready: asyncio.Barrier) -> None:
     """An agent that says yes to everything and runs nothing."""
-    backend = AwsBackend(config, SystemClock())
     resources = (
         shapes.Resource(name="CPU", type="INTEGER", integer_value=1_000_000_000),
         shapes.Resource(name="MEMORY", type="INTEGER", integer_value=1_000_000_000),
@@ -70,8 +70,8 @@ async def _stand_in(config: AgentConfig, ready: asyncio.Event) -> None:
         "agentHash": "bench", "agentVersion": "1.0.0", "clusterArn": "default", "containerInstanceArn": arn,
         "dockerVersion": "DockerVersion: none", "protocolVersion": "2", "sendCredentials": "false", "seqNum": "1",
     }  # fmt: skip
-    link = await backend.connect(f"{config.endpoint}/acs", query)
-    ready.set()
+    link = await backend.connect(f"{url}/acs", query)
+    await ready.wait()
     while (frame := await link.receive()) is not None:
         message = acs.decode_frame(frame, acs.TO_AGENT)
         if isinstance(message, acs.HeartbeatMessage):
@@ -119,18 +119,25 @@ async def homeport() -> dict[str, float]:
             endpoint = until(lambda: read_state(data_dir, "server").get("endpoint"), what="the server's address")
             key = root_credentials(data_dir)
             assert key is not None
-            ready = asyncio.Event()
-            agent = asyncio.create_task(_stand_in(_agent_config(data_dir, endpoint, key), ready))
-            first, _ = await asyncio.wait(
-                [agent, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED
-            )
-            if agent in first:
-                await agent
-            try:
+            async with _stand_ins(_agent_config(data_dir, endpoint, key)):
                 return await _rates(endpoint, key.access_key_id, key.secret_access_key)
-            finally:
-                agent.cancel()
-                await asyncio.gather(agent, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _stand_ins(config: AgentConfig) -> AsyncIterator[None]:
+    """Container instances that are connected while the context is open."""
+    backend = AwsBackend(config, SystemClock())
+    ready = asyncio.Barrier(_STAND_INS + 1)
+    agents = [asyncio.create_task(_stand_in(backend, config.endpoint, ready)) for _ in range(_STAND_INS)]
+    try:
+        async with asyncio.timeout(30):
+            await ready.wait()
+        yield
+    finally:
+        for agent in agents:
+            agent.cancel()
+        await asyncio.gather(*agents, return_exceptions=True)
+        await backend.close()
 
 
 def _agent_config(data_dir: Path, endpoint: str, key: Credentials) -> AgentConfig:

@@ -6,7 +6,7 @@ holds, and one manifest of all its tasks. What a connection was sent is forgotte
 because an agent moves a task's desired status forward only. Source: agent protocol, A5.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,10 +46,11 @@ class Conversation:
     refresh_at: dict[str, float] = field(default_factory=dict)
     has_manifest: bool = False
 
-    def forget_all_but(self, live: Collection[str]) -> None:
+    def forget_all_but(self, live: set[str]) -> None:
         """Drop what was said about tasks that are STOPPED by now."""
-        self.tasks = {arn: sent for arn, sent in self.tasks.items() if arn in live}
-        self.refresh_at = {arn: at for arn, at in self.refresh_at.items() if arn in live}
+        for said in (self.tasks, self.refresh_at):
+            for arn in said.keys() - live:
+                del said[arn]
 
     def acknowledge(self, message_id: str) -> None:
         for sent in self.tasks.values():
