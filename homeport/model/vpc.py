@@ -7,7 +7,6 @@ Source: Amazon VPC User Guide, "Default VPCs".
 """
 
 import hashlib
-import hashlib
 import ipaddress
 from collections.abc import Iterable
 
