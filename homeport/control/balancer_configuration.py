@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from homeport.drivers import balancer as driver
 from homeport.model import load_balancer as model
+from homeport.model.rules.elbv2_tls import DEFAULT_POLICY, POLICIES
 from homeport.store.schema import Tables
 
 Wire = Mapping[str, Any]
@@ -77,7 +78,7 @@ def _listener(
         default=_default(tables, row, is_stream=is_stream),
         rules=() if is_stream else tuple(_rules(tables, row)),
         certificates=certificates,
-        tls_minimum=tls_minimum(row.ssl_policy or ""),
+        **tls_limits(row.ssl_policy),
         http2=settings.get("routing.http2.enabled", "true") == "true",
         alpn=alpn_protocols(row.alpn_policy),
         idle_timeout_seconds=_idle_seconds(settings, is_stream=is_stream),
@@ -111,15 +112,17 @@ def _access_log(balancer: model.LoadBalancer, log_dir: Path) -> str | None:
     return str(log_dir.joinpath(bucket, *inside, f"{balancer.name}.log"))
 
 
-def tls_minimum(policy: str) -> str:
-    """The least TLS version of a predefined security policy; they carry it in their names."""
-    if "TLS13-1-3" in policy:
-        return "TLSv1_3"
-    if "-1-0-" in policy or policy == "ELBSecurityPolicy-2016-08":
-        return "TLSv1_0"
-    if "-1-1-" in policy:
-        return "TLSv1_1"
-    return "TLSv1_2"
+_TLS_NAMES = {"TLSv1": "TLSv1_0", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}
+
+
+def tls_limits(policy: str | None) -> dict[str, Any]:
+    """What a security policy allows, as settings of a listener: versions, and ciphers of those below TLS 1.3."""
+    known = POLICIES.get(policy or DEFAULT_POLICY, POLICIES[DEFAULT_POLICY])
+    return {
+        "tls_minimum": _TLS_NAMES[known.protocols[0]],
+        "tls_maximum": _TLS_NAMES[known.protocols[-1]],
+        "tls_ciphers": known.choosable_ciphers,
+    }
 
 
 def alpn_protocols(policy: tuple[str, ...]) -> tuple[str, ...]:

@@ -129,6 +129,8 @@ class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rules: tuple[Rule, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     tls_minimum: str = "TLSv1_2"
+    tls_maximum: str = "TLSv1_3"
+    tls_ciphers: tuple[str, ...] = ()
     http2: bool = True
     alpn: tuple[str, ...] = ()
     idle_timeout_seconds: int = 60

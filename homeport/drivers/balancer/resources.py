@@ -172,7 +172,7 @@ def _tls_chain(listener: Listener, certificate: Certificate, filters: list[Json]
                 "private_key": {"inline_string": certificate.key_pem},
             }
         ],
-        "tls_params": {"tls_minimum_protocol_version": listener.tls_minimum},
+        "tls_params": _tls_parameters(listener),
     }
     if listener.protocol == "HTTPS":
         common["alpn_protocols"] = ["h2", "http/1.1"] if listener.http2 else ["http/1.1"]
@@ -190,6 +190,15 @@ def _tls_chain(listener: Listener, certificate: Certificate, filters: list[Json]
     if not match_any:
         chain["filter_chain_match"] = {"server_names": list(certificate.names)}
     return chain
+
+
+def _tls_parameters(listener: Listener) -> Json:
+    """Versions, and the ciphers of those below TLS 1.3 (none: the library's own)."""
+    versions = {
+        "tls_minimum_protocol_version": listener.tls_minimum,
+        "tls_maximum_protocol_version": listener.tls_maximum,
+    }
+    return versions | ({"cipher_suites": list(listener.tls_ciphers)} if listener.tls_ciphers else {})
 
 
 def _connection_manager(listener: Listener) -> Json:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from homeport.base.clock import SystemClock
 from homeport.base.ids import system_ids
-from homeport.control.balancer_configuration import Surroundings, conditions, configurations, tls_minimum, whole
+from homeport.control.balancer_configuration import Surroundings, conditions, configurations, tls_limits, whole
 from homeport.drivers import balancer as driver
 from homeport.model.container_instance import ContainerInstance
 from homeport.model.resources import Resources
@@ -169,17 +169,20 @@ def test_secure_listener_when_no_key_can_be_opened_then_left_out():
 
 
 @pytest.mark.parametrize(
-    ("policy", "version"),
+    ("policy", "least", "most"),
     [
-        ("ELBSecurityPolicy-2016-08", "TLSv1_0"),
-        ("ELBSecurityPolicy-TLS-1-1-2017-01", "TLSv1_1"),
-        ("ELBSecurityPolicy-TLS13-1-2-2021-06", "TLSv1_2"),
-        ("ELBSecurityPolicy-TLS13-1-3-2021-06", "TLSv1_3"),
-        ("ELBSecurityPolicy-FS-1-2-Res-2020-10", "TLSv1_2"),
+        ("ELBSecurityPolicy-2016-08", "TLSv1_0", "TLSv1_2"),
+        ("ELBSecurityPolicy-TLS-1-1-2017-01", "TLSv1_1", "TLSv1_2"),
+        ("ELBSecurityPolicy-TLS13-1-2-2021-06", "TLSv1_2", "TLSv1_3"),
+        ("ELBSecurityPolicy-TLS13-1-3-2021-06", "TLSv1_3", "TLSv1_3"),
+        ("ELBSecurityPolicy-FS-1-2-Res-2020-10", "TLSv1_2", "TLSv1_2"),
     ],
 )
-def test_tls_minimum_when_a_policy_is_named_then_its_version(policy, version):
-    assert tls_minimum(policy) == version
+def test_tls_limits_when_a_policy_is_named_then_its_versions_and_ciphers(policy, least, most):
+    limits = tls_limits(policy)
+    assert (limits["tls_minimum"], limits["tls_maximum"]) == (least, most)
+    assert not any(name.startswith("TLS_") for name in limits["tls_ciphers"])
+    assert ("AES128-SHA" in limits["tls_ciphers"]) == (policy.endswith(("2016-08", "2017-01")))
 
 
 def test_access_log_when_enabled_then_a_file_below_the_log_directory_whatever_the_prefix_says():
