@@ -33,27 +33,44 @@ class ServiceTargets(Reconciler):
     name = "service-targets"
 
     def __init__(self) -> None:
-        self.wakes = {"task": _service_of, "target": _owner_of}
+        self.wakes = {"task": self._service_of, "target": _owner_of}
         self._wake: Waker = lambda _: None
+        self._changed: dict[str, dict[str, None]] = {}
+        self._due: dict[str, dict[str, float]] = {}
 
     def listen(self, wake: Waker) -> None:
         self._wake = wake
 
     def step(self, tx: Tx, key: str, now: float) -> Wake:
+        """Only tasks that have changed, or whose targets have drained, are looked at: a service may have thousands."""
         if _TASK in key:
             task = tx.tasks.get(key)
-            if task is not None and task.service_arn is not None:
-                self._wake(task.service_arn)
+            for service_arn in () if task is None else self._service_of(task):
+                self._wake(service_arn)
             return FORGET
-        look = _Look(tx, now)
-        for task in tx.tasks.by(service_arn=key):
+        look, due = _Look(tx, now), self._due.get(key, {})
+        changed = self._changed.get(key, {}) | {arn: None for arn, at in due.items() if at <= now}
+        for task in [task for arn in changed if (task := tx.tasks.get(arn)) is not None]:
             look.at_task(task)
         look.announce(key)
-        return Wake(at=look.next_at)
+        due = {arn: at for arn, at in due.items() if arn not in changed} | look.due
+        self._due[key] = due
+        if not due:
+            del self._due[key]
+        self._changed.pop(key, None)
+        return Wake(at=min(due.values(), default=None))
+
+    def _service_of(self, task: Task) -> Iterable[str]:
+        """A task that only is to run, but does not yet, is none of our business."""
+        is_starting = task.last_status.rank < TaskStatus.RUNNING.rank and task.desired_status is DesiredStatus.RUNNING
+        if task.service_arn is None or is_starting:
+            return ()
+        self._changed.setdefault(task.service_arn, {})[task.arn] = None
+        return (task.service_arn,)
 
 
 class _Look:
-    """One look at a service: what changed, by target group, and when something falls due."""
+    """One look at a service: what changed, by target group, and when targets of a task will have drained (`due`)."""
 
     def __init__(self, tx: Tx, now: float) -> None:
         self._tx = tx
@@ -62,7 +79,7 @@ class _Look:
         self._registered: Counter[str] = Counter()
         self._deregistered: Counter[str] = Counter()
         self._draining = 0
-        self.next_at: float | None = None
+        self.due: dict[str, float] = {}
 
     def at_task(self, task: Task) -> None:
         owned = self._tx.targets.by(owner=task.arn)
@@ -103,11 +120,11 @@ class _Look:
                 self._tx.targets.put(draining(target, until))
             else:
                 until = target.drain_until
-            self._look_again(until)
+            self._look_again(task, until)
         self._tx.tasks.put(_at_least(task, TaskStatus.DEACTIVATING if left else TaskStatus.STOPPING))
 
-    def _look_again(self, at: float) -> None:
-        self.next_at = at if self.next_at is None else min(at, self.next_at)
+    def _look_again(self, task: Task, at: float) -> None:
+        self.due[task.arn] = min(at, self.due.get(task.arn, at))
 
     def _drained(self, target: Target) -> bool:
         """Whether the target is gone (now): its delay is over, or nothing could ever reach it."""
@@ -128,7 +145,7 @@ class _Look:
             if target.key not in wanted:
                 self._remove(target)
             elif target.drain_until is not None and not self._drained(target):
-                self._look_again(target.drain_until)
+                self._look_again(task, target.drain_until)
         for key, target in wanted.items():
             known = self._tx.targets.get(key)
             if known is not None and known.owner == task.arn:
@@ -255,10 +272,6 @@ def _host_port(tables: Tables, task: Task, container: Container, container_port:
 
 def _owner_of(target: Target) -> Iterable[str]:
     return (target.owner,) if target.owner is not None else ()
-
-
-def _service_of(task: Task) -> Iterable[str]:
-    return (task.service_arn,) if task.service_arn is not None else ()
 
 
 def _at_least(task: Task, status: TaskStatus) -> Task:

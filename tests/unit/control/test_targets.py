@@ -114,6 +114,8 @@ class World:
 
     def look(self, after=0.0):
         self.clock.time += after
+        for row in self.store.read.tasks if after == 0 else ():
+            list(self.targets.wakes["task"](row))
         wake, _ = self.store.update(lambda tx: self.targets.step(tx, SERVICE, tx.now))
         return wake
 
