@@ -15,8 +15,7 @@ from homeport.control.service_round import Round
 from homeport.control.stages import Facts, plan_blue_green, wanted
 from homeport.control.traffic import missing_rule, rules_of, write_traffic
 from homeport.model import service_events
-from homeport.model.deployment import Deployment, ServiceDeployment
-from homeport.model.service_changes import ENDED
+from homeport.model.deployment import ENDED, Deployment, ServiceDeployment
 from homeport.model.traffic import groups_as, groups_beside, groups_of, in_production
 from homeport.shapes import ecs as shapes
 

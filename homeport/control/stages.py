@@ -40,8 +40,6 @@ SETTLE = 2.0
 PATIENCE = 60.0
 """Seconds that a roll-back waits for a healthy task of blue while green has one."""
 
-ENDED = frozenset({"SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"})
-
 _FORWARD = (
     "RECONCILE_SERVICE",
     "PRE_SCALE_UP",

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from homeport.control.stages import ENDED, SETTLE
+from homeport.control.stages import SETTLE
+from homeport.model.deployment import ENDED
 from homeport.model.lifecycle_hooks import continued
 from homeport.model.load_balancer import default_rule_arn
 from homeport.model.status import DesiredStatus
@@ -329,7 +330,7 @@ EVENTS = (
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), strategy=st.sampled_from(["BLUE_GREEN", "LINEAR", "CANARY"]))
 def test_service_when_anything_happens_then_it_ends_on_one_revision_with_all_traffic(seed, strategy):
     rng = random.Random(seed)
@@ -347,6 +348,8 @@ def test_service_when_anything_happens_then_it_ends_on_one_revision_with_all_tra
             break
     world.run(60, tick=5)
     assert world.attempt.status in ENDED
+    if world.attempt.status == "ROLLBACK_FAILED" and not world.attempt.shifts_traffic:
+        return  # A rolling deployment that fails stalls, as ECS's do.
     assert [row.status for row in world.deployments] == ["PRIMARY"]
     revision = world.service.task_definition_arn.rsplit(":", 1)[1]
     group = BLUE if world.share(BLUE) == 100.0 else GREEN

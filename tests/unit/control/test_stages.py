@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from homeport.control.stages import (
     DEPLOYMENT_LIMIT,
-    ENDED,
     PATIENCE,
     SETTLE,
     STAGE_LIMIT,
@@ -20,7 +19,7 @@ from homeport.control.stages import (
     wanted,
 )
 from homeport.model import lifecycle_hooks as hooks
-from homeport.model.deployment import ServiceDeployment
+from homeport.model.deployment import ENDED, ServiceDeployment
 from homeport.shapes import ecs as shapes
 from tests.unit.control.blue_green_world import configuration, lambda_hook, pause
 
