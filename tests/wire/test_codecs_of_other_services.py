@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from homeport.api.cbor import decode_cbor, encode_cbor
 from homeport.api.codecs import service_model
 from homeport.api.query import decode_query, read_form
-from homeport.api.xml import encode_xml
+from homeport.api.xml import encode_ec2_xml, encode_xml
 from homeport.base.errors import ApiError
 from tests.wire.shape_values import plain, value_of
 from tests.wire.test_every_operation import seeded
 
 QUERY_SERVICES = ("elbv2", "iam", "autoscaling", "cloudformation", "sns", "rds")
+#: EC2 has more operations than all others together: every so many of them.
+EC2_STEP = 5
 CBOR_SERVICES = ("cloudwatch", "servicediscovery")
 
 
@@ -49,6 +51,34 @@ def test_xml_when_we_write_it_then_botocore_reads_the_same(name):
         assert without_empty(plain(parsed, operation.output_shape)) == without_empty(value), operation.name
 
 
+def test_ec2_query_when_botocore_writes_it_then_we_read_the_same():
+    from urllib.parse import urlencode
+
+    serializer = botocore.serialize.create_serializer("ec2", include_validation=False)
+    model = service_model("ec2")
+    for operation in map(model.operation_model, model.operation_names[::EC2_STEP]):
+        if operation.input_shape is None:
+            continue
+        value = value_of(operation.input_shape, seeded("ec2", operation.name))
+        fields = serializer.serialize_to_request(value, operation)["body"]
+        read = decode_query(read_form(urlencode(fields)), operation.input_shape, ec2=True)
+        expected = without_empty(plain(value, operation.input_shape))
+        assert without_empty(plain(read, operation.input_shape)) == expected, operation.name
+
+
+def test_ec2_xml_when_we_write_it_then_botocore_reads_the_same():
+    parser = botocore.parsers.create_parser("ec2")
+    model = service_model("ec2")
+    for operation in map(model.operation_model, model.operation_names[::EC2_STEP]):
+        if operation.output_shape is None:
+            continue
+        value = plain(value_of(operation.output_shape, seeded("ec2", operation.name, "out")), operation.output_shape)
+        body = encode_ec2_xml(value, operation, "request-id", "urn:x").encode()
+        parsed = parser.parse({"status_code": 200, "headers": {}, "body": body}, operation.output_shape)
+        assert parsed.pop("ResponseMetadata")["RequestId"] == "request-id"
+        assert without_empty(plain(parsed, operation.output_shape)) == without_empty(value), operation.name
+
+
 @pytest.mark.parametrize("name", CBOR_SERVICES)
 def test_cbor_when_written_by_either_end_then_the_other_reads_the_same(name):
     serializer = botocore.serialize.create_serializer("smithy-rpc-v2-cbor", include_validation=False)
@@ -73,11 +103,14 @@ def test_cbor_when_written_by_either_end_then_the_other_reads_the_same(name):
 
 
 def without_empty(value):
-    """Query forms cannot tell an empty structure or list from none."""
+    """Query forms cannot tell an empty structure or list from none, nor a list of nothing but such."""
     if isinstance(value, dict):
         kept = {key: without_empty(item) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item not in ({}, [])}
-    return [without_empty(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        kept = [without_empty(item) for item in value]
+        return kept if any(item not in ({}, []) for item in kept) else []
+    return value
 
 
 @settings(max_examples=100, deadline=None)
