@@ -14,7 +14,7 @@ from homeport.control.image_digests import startable
 from homeport.control.rollout import Blocked, Condition, Limits, LiveTask, RolloutPlan, plan_rollout
 from homeport.control.scale_in import DEFAULT_STRATEGY, give_up_order
 from homeport.control.service_round import TELL_AGAIN_AFTER, Round, by_arn
-from homeport.control.service_tasks import launch_of, start_tasks, stop_tasks
+from homeport.control.service_tasks import DEFINITION, PLACEMENT, launch_of, start_tasks, stop_tasks
 from homeport.model import service_events
 from homeport.model.deployment import Deployment
 from homeport.model.load_balancer import Target
@@ -287,6 +287,8 @@ def conclude(round_: Round, plan: RolloutPlan, *, is_complete: bool) -> None:
         round_.tell(PROTECTION, service_events.blocked_by_protection(primary.id))
     else:
         round_.over(CONFIGURATION, PROTECTION)
+    if is_complete:
+        round_.over(STARTS, PLACEMENT, DEFINITION)
     if is_complete and is_alone:
         if primary.rollout_state == "IN_PROGRESS":
             deployments.complete(round_, primary)

@@ -88,6 +88,7 @@ class Promises:
     def __init__(self) -> None:
         self.tasks: dict[str, tuple[int, bool]] = {}
         self.definitions: set[str] = set()
+        self.services: set[str] = set()
         self.batches: dict[str, int] = {}
         self.broken: list[str] = []
 

@@ -34,6 +34,7 @@ from tests.sim.host import REGION, Caller, SimHost
 from tests.sim.loop import VirtualClock, VirtualLoop, cancel_rest
 from tests.sim.network import FAIR, Network
 from tests.sim.process import Process, count_tasks, current_process
+from tests.sim.services import ServiceOperator, floor_and_ceiling, lost_services, unsettled_services
 
 SETTLE_SECONDS = 900.0
 CHECK_EVERY = 5.0
@@ -142,6 +143,7 @@ class World:
         tables = self.server.region.world.store.read
         for change in changes:
             self.blame(*invariants.of_change(tables, change))
+        self.blame(*floor_and_ceiling(tables, changes, self.clock.now()))
 
     def _answered(self, request: Request, response: Response) -> None:
         operation = request.headers["x-amz-target"].rpartition(".")[2]
@@ -176,6 +178,7 @@ class World:
                 *invariants.of_promises(
                     world.store.read, self.promises, gone_after=self.config.task_retention, now=self.clock.now()
                 ),
+                *lost_services(world.store.read, self.promises),
             )
         if self.violations:
             raise Violation("\n".join(dict.fromkeys(self.violations)))
@@ -195,6 +198,9 @@ class World:
             caller = Caller(self.network, f"client-{number}", self.clock, keys)
             rng = random.Random(self.rng.random())
             self.operators.append(Operator(f"operator-{number}", caller, self.clock, rng, self.promises))
+        caller = Caller(self.network, "client-services", self.clock, keys)
+        rng = random.Random(self.rng.random())
+        self.operators.append(ServiceOperator("svc", caller, self.clock, rng, self.promises))
         await people.spawn(self.operators[0].prepare())
         seconds = self.rng.choice([60.0, 120.0, 240.0])
         work = [people.spawn(each.work(pause=self.rng.choice([0.5, 3.0, 6.0]))) for each in self.operators]
@@ -240,7 +246,8 @@ class World:
             self.check()
             assert self.server is not None
             assert self.server.region is not None
-            lacking = list(invariants.unsettled(self.server.region.world.store.read, self.hosts))
+            tables = self.server.region.world.store.read
+            lacking = [*invariants.unsettled(tables, self.hosts), *unsettled_services(tables)]
             lacking += [] if all(each.done() for each in work) else ["clients still wait for an answer"]
             calm = 0 if lacking else calm + 1
             if lacking and self.clock.monotonic() > end:

@@ -68,6 +68,18 @@ def test_starts_when_a_new_task_definition_comes_then_it_starts_at_once():
     assert len(world.revision_tasks(2)) == 2
 
 
+def test_troubles_when_the_service_is_steady_again_then_they_are_forgotten():
+    world = World()
+    world.define(2)
+    world.on_start = failing_revision(1)
+    world.create(2)
+    world.run(400)
+    assert "starts" in world.service.told
+    world.deploy(2)
+    world.steady()
+    assert world.service.told == {}
+
+
 def test_starts_when_tasks_end_after_running_then_nothing_is_held_back():
     world = World()
     world.create(1)

@@ -1,0 +1,174 @@
+"""Services under faults: who asks for them, and what must be true of them.
+
+`floor_and_ceiling` looks at every transaction: what the service scheduler starts fits under the maximum percent, what it
+stops leaves the minimum healthy percent. In the end every service that was not deleted is steady, unless it lacks room.
+"""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from homeport.base.clock import Clock
+from homeport.control.health import judge
+from homeport.control.rolling import limits_of
+from homeport.control.rollout import Condition
+from homeport.model.service import Service
+from homeport.model.status import DesiredStatus, StopCode
+from homeport.model.task import Task
+from homeport.shapes import ecs
+from homeport.store.schema import Tables
+from homeport.store.watch import Change
+from tests.sim.clients import Operator, Promises
+from tests.sim.host import Caller
+
+FAMILIES = ("steady", "checked", "slow", "failing", "missing", "instant", "broken", "dynamic-port")
+
+
+class ServiceOperator(Operator):
+    """Creates, updates and deletes a few services. `finish` leaves them all with a task definition that can run."""
+
+    def __init__(
+        self, name: str, caller: Caller, clock: Clock, rng: random.Random, promises: Promises, most: int = 2
+    ) -> None:
+        super().__init__(name, caller, clock, rng, promises)
+        self.names = [f"{name}-{number}" for number in range(most)]
+
+    async def work(self, pause: float) -> None:
+        doings = (
+            [self._create] * 3 + [self._scale] * 3 + [self._deploy] * 3 + [self._delete, self._look, self._stop_one]
+        )
+        while not self.is_ending:
+            await self._clock.sleep(self._rng.expovariate(1 / pause))
+            await self._rng.choice(doings)()
+        await self.finish()
+
+    async def _create(self) -> None:
+        minimum, maximum = self._rng.choice([(100, 200), (50, 100), (0, 150), (50, 200)])
+        request = ecs.CreateServiceRequest(
+            service_name=self._rng.choice(self.names),
+            task_definition=self._rng.choice(["steady", "checked", "dynamic-port"]),
+            desired_count=self._rng.randint(1, 4),
+            deployment_configuration=ecs.DeploymentConfiguration(
+                minimum_healthy_percent=minimum,
+                maximum_percent=maximum,
+                deployment_circuit_breaker=ecs.DeploymentCircuitBreaker(
+                    enable=self._rng.random() < 0.5, rollback=self._rng.random() < 0.7
+                ),
+            ),
+        )
+        answer = await self._try("CreateService", request)
+        if answer is not None:
+            self._promises.services.add(answer.service.service_arn)
+
+    async def _update(self, **members: Any) -> Any:
+        return await self._try(
+            "UpdateService", ecs.UpdateServiceRequest(service=self._rng.choice(self.names), **members)
+        )
+
+    async def _scale(self) -> None:
+        await self._update(desired_count=self._rng.randint(0, 4))
+
+    async def _deploy(self) -> None:
+        if self._rng.random() < 0.3:
+            await self._update(force_new_deployment=True)
+        else:
+            await self._update(task_definition=self._rng.choice(FAMILIES))
+
+    async def _delete(self) -> None:
+        name = self._rng.choice(self.names)
+        await self._try("DeleteService", ecs.DeleteServiceRequest(service=name, force=True))
+
+    async def _look(self) -> None:
+        await self._try("DescribeServices", ecs.DescribeServicesRequest(services=tuple(self.names)))
+
+    async def _stop_one(self) -> None:
+        """A user stops a task of a service, which replaces it."""
+        answer = await self._try("ListTasks", ecs.ListTasksRequest(service_name=self._rng.choice(self.names)))
+        arns = list((answer and answer.task_arns) or ())
+        if arns:
+            await self._try("StopTask", ecs.StopTaskRequest(task=self._rng.choice(arns), reason="see what happens"))
+
+    async def finish(self) -> None:
+        """However long it takes, every service that is there runs something that can run."""
+        for name in self.names:
+            while True:
+                described = await self._try("DescribeServices", ecs.DescribeServicesRequest(services=(name,)))
+                services = None if described is None else described.services
+                if services is not None and not any(each.status == "ACTIVE" for each in services):
+                    break
+                request = ecs.UpdateServiceRequest(
+                    service=name,
+                    task_definition="steady",
+                    desired_count=2,
+                    deployment_configuration=ecs.DeploymentConfiguration(
+                        minimum_healthy_percent=50, maximum_percent=200
+                    ),
+                    force_new_deployment=True,
+                )
+                if await self._try("UpdateService", request) is not None:
+                    break
+                await self._clock.sleep(1)
+
+
+def floor_and_ceiling(tables: Tables, changes: list[Change], now: float) -> Iterator[str]:
+    """What a transaction that started or stopped tasks of a service did beyond its limits."""
+    started: set[str] = set()
+    stopped: dict[str, int] = {}
+    for kind, _, before, after in changes:
+        if kind != "task" or not isinstance(after, Task) or after.service_arn is None:
+            continue
+        if before is None:
+            started.add(after.service_arn)
+        elif isinstance(before, Task) and _was_given_up(before, after, now):
+            stopped[after.service_arn] = stopped.get(after.service_arn, 0) + 1
+    for arn in started | set(stopped):
+        service = tables.services.get(arn)
+        if service is not None and service.status == "ACTIVE":
+            yield from _of_service(tables, service, arn in started, stopped.get(arn, 0), now)
+
+
+def _was_given_up(before: Task, after: Task, now: float) -> bool:
+    return (
+        before.desired_status is DesiredStatus.RUNNING
+        and after.desired_status is DesiredStatus.STOPPED
+        and after.stop_code is StopCode.SERVICE_SCHEDULER_INITIATED
+        and _is_healthy(before, now)
+    )
+
+
+def _is_healthy(task: Task, now: float) -> bool:
+    return judge(task, (), 0, 0.0, now).condition is Condition.HEALTHY
+
+
+def _of_service(tables: Tables, service: Service, has_started: bool, stopped: int, now: float) -> Iterator[str]:
+    limits = limits_of(service.deployment_configuration, service.desired_count)
+    kept = [
+        task
+        for task in tables.tasks.by(unsettled_of=service.arn)
+        if task.desired_status is DesiredStatus.RUNNING and not task.is_stopped
+    ]
+    if has_started and len(kept) > limits.ceiling:
+        yield f"{service.arn}: {len(kept)} tasks were started, {limits.ceiling} may be"
+    healthy = sum(_is_healthy(task, now) for task in kept)
+    if stopped and healthy < limits.floor:
+        yield f"{service.arn}: {stopped} healthy tasks were stopped, {healthy} are left, {limits.floor} must be"
+
+
+def unsettled_services(tables: Tables) -> Iterator[str]:
+    """Services that are neither deleted, nor steady, nor waiting for room."""
+    for service in tables.services:
+        if service.status == "INACTIVE":
+            continue
+        if service.status == "DRAINING":
+            yield f"{service.arn} is still DRAINING"
+        elif service.steady_since is None and "placement" not in service.told:
+            events = [row.message for row in tables.service_events.by(service_arn=service.arn)][-3:]
+            yield f"{service.arn} is not steady: {events}"
+    for attempt in tables.service_deployments:
+        service_row = tables.services.get(attempt.service_arn)
+        if not attempt.is_over and service_row is not None and service_row.steady_since is not None:
+            yield f"{attempt.arn} is {attempt.status} although its service is steady"
+
+
+def lost_services(tables: Tables, promises: Promises) -> Iterator[str]:
+    yield from (f"{arn} was acknowledged and is lost" for arn in promises.services if arn not in tables.services)
