@@ -12,6 +12,8 @@ CANDIDATES = (
     "a", "abc", "1", "0", "123456789012", "a/b-c_d.e#f", "x" * 20, "arn:aws:logs:us-east-1:123456789012:log-group:g", "2026-11-23",
     "a" * 32, "a" * 64, "us-east-1", "i-0123456789abcdef0", "key", "aws:x", "AROA0123456789012345", "", "AKIAABCDEFGHIJKLMNOP",
     "sg-12345678", "ns-abcdefghijklmnop", "srv-abcdefghijklmnop", "/x/", "A-Z",
+    "ipv4pool-coip-1", "ipam-pool-1", "HTTPS", "#{protocol}", "200", "404", "www.example.com", "*.example.com",
+    "arn:aws:acm:us-east-1:123456789012:certificate/a", "-----BEGIN CERTIFICATE-----\nYWJj\n-----END CERTIFICATE-----\n",
 )  # fmt: skip
 
 
