@@ -30,7 +30,6 @@ _DESCRIPTIONS: dict[str, str] = {
     "Target.NotInUse": "Target group is not configured to receive traffic from the load balancer",
     "Target.InvalidState": "Target is in the stopped state",
     "Target.DeregistrationInProgress": "Target deregistration is in progress",
-    "Target.NotRegistered": "Target is not registered to the target group",
 }
 
 

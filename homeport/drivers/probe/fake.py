@@ -32,7 +32,3 @@ class FakeProber:
     def answer(self, host: str, port: int, code: int | None = 200) -> None:
         """From now on, answer with the code."""
         self.answers[host, port] = Answered(code)
-
-    def fall_silent(self, host: str, port: int) -> None:
-        """From now on, nobody listens there."""
-        self.answers.pop((host, port), None)
