@@ -33,10 +33,10 @@ from tests.system.live import free_port, until
 _CONNECTIONS = 8
 _SECONDS = 3.0
 _ROUNDS = 3
-_STAND_INS = 10
+_INSTANCES = 10
 _DEFINITION: dict[str, Any] = {
     "family": "bench",
-    "containerDefinitions": [{"name": "main", "image": "bench:1", "memory": 16, "essential": True}],
+    "containerDefinitions": [{"name": "main", "image": "bench:1", "memory": 6, "essential": True}],
 }
 
 
@@ -97,6 +97,8 @@ async def _rates(endpoint: str, access_key: str, secret_key: str) -> dict[str, f
         request = signed_request(endpoint, operation, body, access_key, secret_key)
         load = Load(host, port, request, _CONNECTIONS, _SECONDS)
         rates[operation] = statistics.median([await apart(load) for _ in range(_ROUNDS)])
+    last = await asyncio.to_thread(ecs.run_task, taskDefinition="bench")
+    assert last["tasks"], "the instances are full: refusals were measured"
     return rates
 
 
@@ -127,8 +129,8 @@ async def homeport() -> dict[str, float]:
 async def _stand_ins(config: AgentConfig) -> AsyncIterator[None]:
     """Container instances that are connected while the context is open."""
     backend = AwsBackend(config, SystemClock())
-    ready = asyncio.Barrier(_STAND_INS + 1)
-    agents = [asyncio.create_task(_stand_in(backend, config.endpoint, ready)) for _ in range(_STAND_INS)]
+    ready = asyncio.Barrier(_INSTANCES + 1)
+    agents = [asyncio.create_task(_stand_in(backend, config.endpoint, ready)) for _ in range(_INSTANCES)]
     try:
         async with asyncio.timeout(30):
             await ready.wait()
@@ -155,18 +157,19 @@ async def moto() -> dict[str, float]:
     with _process(str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)):
         until(lambda: _answers(port), what="moto's server")
         endpoint = f"http://127.0.0.1:{port}"
-        await asyncio.to_thread(_moto_instance, endpoint)
+        await asyncio.to_thread(_moto_instances, endpoint)
         return await _rates(endpoint, "mock", "mock")
 
 
-def _moto_instance(endpoint: str) -> None:
-    """moto wants an EC2 instance behind a container instance."""
+def _moto_instances(endpoint: str) -> None:
+    """As many as Homeport has; moto wants an EC2 instance behind each. Theirs are of a fixed size: small tasks fit."""
     ecs, ec2 = _client(endpoint, "mock", "mock"), _client(endpoint, "mock", "mock", "ec2")
     image = ec2.describe_images()["Images"][0]["ImageId"]
-    instance = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]
+    instances = ec2.run_instances(ImageId=image, MinCount=_INSTANCES, MaxCount=_INSTANCES)["Instances"]
     ecs.create_cluster(clusterName="default")
-    document = {"instanceId": instance["InstanceId"], "region": "us-east-1", "accountId": "123456789012"}
-    ecs.register_container_instance(cluster="default", instanceIdentityDocument=json.dumps(document))
+    for instance in instances:
+        document = {"instanceId": instance["InstanceId"], "region": "us-east-1", "accountId": "123456789012"}
+        ecs.register_container_instance(cluster="default", instanceIdentityDocument=json.dumps(document))
 
 
 def measure() -> list[Figure]:
