@@ -8,7 +8,7 @@ stay stoppable; they are stopped only if the control plane says so.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
 from homeport.agent import lifecycle
 from homeport.agent.docker_config import AGENT_LABEL, CONTAINER_NAME_LABEL, LABEL_PREFIX, TASK_ARN_LABEL
@@ -55,10 +55,11 @@ class EngineWatch:
                 await events.aclose()
         raise Transient("the engine's event stream ended")
 
-    async def relist_regularly(self) -> None:
+    async def relist_regularly(self, take_in: Callable[[Seen], Awaitable[None]]) -> None:
+        """`take_in` is shown each listing: a start asked for by an earlier process may take effect very late."""
         while True:
             await self._clock.sleep(RELIST_SECONDS)
-            await self.relist()
+            await take_in(await self.relist())
 
     async def relist(self) -> Seen:
         """List everything and compare. Raises Transient."""
@@ -87,14 +88,17 @@ class EngineWatch:
                     self._tasks.notice(task.arn, container.name)
 
     def _stop_strays(self, seen: Seen) -> None:
-        """A container that runs although its record says it stopped (a start that took effect too late) is stopped."""
-        for task in self._tasks.all():
-            for container in task.containers:
-                state = seen.get((task.arn, container.name))
-                is_stray = container.known is ContainerStatus.STOPPED and state and state.status in _RUNNING_STATES
-                if is_stray and state is not None:
-                    log.warning("stray_found", task=task.arn, container=container.name)
-                    self._supervisor.spawn(f"stop stray {state.name}", self._stop(state.id))
+        """A container that runs although its record says it stopped (a start that took effect too late), or of which
+        its task's record knows nothing (a start that was under way when the agent lost its state), is stopped.
+        """
+        for (task_arn, name), state in seen.items():
+            task = self._tasks.by_arn(task_arn)
+            if task is None or state.status not in _RUNNING_STATES:
+                continue
+            container = task.container(name)
+            if container is None or container.known is ContainerStatus.STOPPED:
+                log.warning("stray_found", task=task_arn, container=name)
+                self._supervisor.spawn(f"stop stray {state.name}", self._stop(state.id))
 
     async def _stop(self, container_id: str) -> None:
         """Without much ado: its exit code was reported long ago. If it fails the next listing finds it again."""

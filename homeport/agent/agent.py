@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from homeport.agent.adoption import EngineWatch, lost_tasks
+from homeport.agent.adoption import EngineWatch, Seen, lost_tasks
 from homeport.agent.backend import Backend
 from homeport.agent.cgroup import Cgroups
 from homeport.agent.cleanup import Cleanup
@@ -122,7 +122,7 @@ class Agent:
                 serve = self._serve
                 self.supervisor.keep("task endpoints", lambda: serve(self))
             self.tasks.resume()
-            self.supervisor.keep("relist", self.watch.relist_regularly)
+            self.supervisor.keep("relist", lambda: self.watch.relist_regularly(self._take_in_late))
             self.supervisor.keep("task clean-up", self._cleanup.clean_tasks)
             self.supervisor.keep("image clean-up", lambda: self._images.run(self.tasks))
             self.supervisor.spawn("control plane", self._belong())
@@ -195,7 +195,8 @@ class Agent:
                     self.backend, self.tasks, self.clock, self.supervisor, self._rng, cluster=self.config.cluster
                 )
                 self.tasks.listen(reporter)
-            await self._adopt_lost(instance.arn)
+            # Before the link stands: only then is every task in the answer to the control plane's manifest.
+            self._adopt_lost(await self._patiently(self.watch.listing), instance)
             endpoints = PollEndpoints(self.backend, self.clock, instance)
             telemetry = self._start_telemetry(instance, endpoints)
             self.session = self._new_session(instance, endpoints)
@@ -237,19 +238,26 @@ class Agent:
         self._state.save_identity(identity)
         self._state.flush()
 
-    async def _adopt_lost(self, instance_arn: str) -> None:
-        """Before the link stands, for only then is every task in the answer to the control plane's manifest."""
-        seen = await self._patiently(self.watch.listing)
-        records = lost_tasks(
-            seen,
-            lambda arn: self.tasks.by_arn(arn) is not None,
-            instance_arn=instance_arn,
-            now=self.clock.now(),
-            endpoint_seed=self.identity.endpoint_seed,
-            agent_id=_agent_id(self.config),
+    def _adopt_lost(self, seen: Seen, instance: Instance) -> bool:
+        """Whether there were tasks of this instance's cluster without a record: now they have one."""
+        records = list(
+            lost_tasks(
+                seen,
+                lambda arn: self.tasks.by_arn(arn) is not None,
+                instance_arn=instance.arn,
+                now=self.clock.now(),
+                endpoint_seed=self.identity.endpoint_seed,
+                agent_id=_agent_id(self.config),
+            )
         )
         for record in records:
             self.tasks.adopt_unknown(record)
+        return bool(records)
+
+    async def _take_in_late(self, seen: Seen) -> None:
+        """Tasks that turn up later are for the control plane to judge, which it does on a new connection."""
+        if self.instance is not None and self._adopt_lost(seen, self.instance) and self.session is not None:
+            await self.session.reconnect()
 
     def _new_session(self, instance: Instance, endpoints: PollEndpoints) -> Session:
         return Session(

@@ -103,6 +103,12 @@ class Session:
         self.needs_credentials = needs_credentials
         self.is_connected = False
         self._connected_at: float | None = None
+        self._socket: Socket | None = None
+
+    async def reconnect(self) -> None:
+        """Close the connection, if there is one; a new one is made at once."""
+        if self._socket is not None:
+            await self._socket.close()
 
     async def run(self) -> None:
         """Connect, serve, and again. Raises InstanceInactive."""
@@ -133,6 +139,7 @@ class Session:
         log.info("connected", endpoint=url)
         self.needs_credentials = False
         self.is_connected = True
+        self._socket = socket
         self._connected_at = self._clock.monotonic()
         answers: asyncio.Queue[bytes] = asyncio.Queue()
         writer = self._supervisor.spawn("acs writer", _write(socket, answers))
@@ -140,6 +147,7 @@ class Session:
             await self._read(socket, answers)
         finally:
             self.is_connected = False
+            self._socket = None
             writer.cancel()
             await socket.close()
 

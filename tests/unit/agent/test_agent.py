@@ -236,6 +236,35 @@ def test_lost_state_when_the_engine_fails_after_registration_then_it_is_asked_ag
     in_world(body)
 
 
+def test_container_when_an_earlier_agents_start_takes_effect_late_then_it_is_found_and_judged() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1), a_task(2, a_container(), a_container("side")))
+            await world.reported(ARN, "RUNNING")
+            await world.reported(task_arn(2), "RUNNING")
+        late = {
+            "main of 1": world.container(ARN).docker_id,
+            "side of 2": world.container(task_arn(2), "side").docker_id,
+        }
+        for container_id in late.values():
+            world.engine.containers[container_id].status = "created"
+        world.state = type(world.state)()
+        async with world.running():
+            await world.until(lambda: len(world.backend.sockets) == 2)
+            assert world.agent.tasks.by_arn(ARN) is None
+            for container_id in late.values():
+                await world.engine.start(container_id)
+            while world.agent.tasks.by_arn(ARN) is None:
+                connected = len(world.backend.sockets)
+                await world.clock.sleep(0.01)
+            await world.until(lambda: len(world.backend.sockets) > connected, 5)  # whose manifest judges the task
+            assert world.engine.containers[late["main of 1"]].status == "running"
+            await world.until(lambda: world.engine.containers[late["side of 2"]].status == "exited", 30)
+
+    in_world(body)
+
+
 def test_control_plane_away_then_tasks_go_on_and_reports_wait() -> None:
     async def body(world: HostWorld) -> None:
         world.behave("main:latest", exit_after=30, exit_code=5)
