@@ -1,4 +1,4 @@
-"""Requests per second over HTTP, against moto's server: same client, same bodies, one after the other.
+"""Requests per second over HTTP, against moto's server: same client, same bodies, by turns.
 
 Homeport's server is a process of its own with its journal on disk. Stand-in agents register container instances and
 acknowledge payloads without running anything, so that what is measured is the control plane. moto keeps state in
@@ -81,25 +81,34 @@ async def _stand_in(backend: AwsBackend, url: str, ready: asyncio.Barrier) -> No
             await link.send(acs.encode_frame(ack))
 
 
-async def _rates(endpoint: str, access_key: str, secret_key: str) -> dict[str, float]:
-    """DescribeTasks of ten tasks, and RunTask of one, per second; the median of some rounds."""
-    ecs = _client(endpoint, access_key, secret_key)
-    await asyncio.to_thread(ecs.register_task_definition, **_DEFINITION)
-    answer = await asyncio.to_thread(ecs.run_task, taskDefinition="bench", count=10)
-    arns = [task["taskArn"] for task in answer["tasks"]]
-    host, port = "127.0.0.1", int(endpoint.rsplit(":", 1)[1])
-    bodies: dict[str, dict[str, object]] = {
-        "DescribeTasks": {"cluster": "default", "tasks": arns},
-        "RunTask": {"cluster": "default", "taskDefinition": "bench:1"},
-    }
-    rates = {}
-    for operation, body in bodies.items():
-        request = signed_request(endpoint, operation, body, access_key, secret_key)
-        load = Load(host, port, request, _CONNECTIONS, _SECONDS)
-        rates[operation] = statistics.median([await apart(load) for _ in range(_ROUNDS)])
-    last = await asyncio.to_thread(ecs.run_task, taskDefinition="bench")
-    assert last["tasks"], "the instances are full: refusals were measured"
-    return rates
+class _Subject:
+    """A server under load: one task definition, ten tasks, and the two requests that are sent."""
+
+    def __init__(self, endpoint: str, access_key: str, secret_key: str) -> None:
+        self._port = int(endpoint.rsplit(":", 1)[1])
+        self._ecs = _client(endpoint, access_key, secret_key)
+        self._ecs.register_task_definition(**_DEFINITION)
+        arns = [task["taskArn"] for task in self._ecs.run_task(taskDefinition="bench", count=10)["tasks"]]
+        bodies: dict[str, dict[str, Any]] = {
+            "DescribeTasks": {"cluster": "default", "tasks": arns},
+            "RunTask": {"cluster": "default", "taskDefinition": "bench:1"},
+        }
+        self._requests = {
+            name: signed_request(endpoint, name, body, access_key, secret_key) for name, body in bodies.items()
+        }
+        self.rates: dict[str, list[float]] = {name: [] for name in bodies}
+
+    async def load(self, operation: str) -> None:
+        """One round; the rate is requests per second."""
+        load = Load("127.0.0.1", self._port, self._requests[operation], _CONNECTIONS, _SECONDS)
+        self.rates[operation].append(await apart(load))
+
+    def check(self) -> None:
+        """Refusals cost little: a server that was full did not do the work."""
+        assert self._ecs.run_task(taskDefinition="bench")["tasks"], "the instances are full"
+
+    def rate(self, operation: str) -> float:
+        return statistics.median(self.rates[operation])
 
 
 @contextmanager
@@ -112,17 +121,18 @@ def _process(*command: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-async def homeport() -> dict[str, float]:
-    """Homeport's rates on an SQLite journal."""
+@asynccontextmanager
+async def _homeport() -> AsyncIterator[_Subject]:
+    """Homeport's server on an SQLite journal, with its stand-in agents."""
     with tempfile.TemporaryDirectory() as directory:
-        data_dir, port = Path(directory), free_port()
-        options = ("--data-dir", directory, "--port", str(port), "--region", "us-east-1", "--log-level", "error")
+        data_dir = Path(directory)
+        options = ("--data-dir", directory, "--port", str(free_port()), "--region", "us-east-1", "--log-level", "error")
         with _process(sys.executable, "-m", "homeport.server", *options):
             endpoint = until(lambda: read_state(data_dir, "server").get("endpoint"), what="the server's address")
             key = root_credentials(data_dir)
             assert key is not None
             async with _stand_ins(_agent_config(data_dir, endpoint, key)):
-                return await _rates(endpoint, key.access_key_id, key.secret_access_key)
+                yield await asyncio.to_thread(_Subject, endpoint, key.access_key_id, key.secret_access_key)
 
 
 @asynccontextmanager
@@ -151,14 +161,14 @@ def _agent_config(data_dir: Path, endpoint: str, key: Credentials) -> AgentConfi
     )
 
 
-async def moto() -> dict[str, float]:
-    """The rates of moto's server."""
+@contextmanager
+def _moto() -> Iterator[_Subject]:
     port = free_port()
     with _process(str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)):
         until(lambda: _answers(port), what="moto's server")
         endpoint = f"http://127.0.0.1:{port}"
-        await asyncio.to_thread(_moto_instances, endpoint)
-        return await _rates(endpoint, "mock", "mock")
+        _moto_instances(endpoint)
+        yield _Subject(endpoint, "mock", "mock")
 
 
 def _moto_instances(endpoint: str) -> None:
@@ -172,20 +182,26 @@ def _moto_instances(endpoint: str) -> None:
         ecs.register_container_instance(cluster="default", instanceIdentityDocument=json.dumps(document))
 
 
-def measure() -> list[Figure]:
-    """The ratios of both servers' rates."""
-    ours, theirs = asyncio.run(homeport()), asyncio.run(moto())
+async def _measure() -> list[Figure]:
     names = {"DescribeTasks": "DescribeTasks of ten tasks, requests/s ÷ moto", "RunTask": "RunTask, requests/s ÷ moto"}
-    return [
-        Figure(
-            name,
-            ours[operation] / theirs[operation],
-            goal=20,
-            is_most=False,
-            how=f"{number(ours[operation])}/s; moto {number(theirs[operation])}/s",
-        )
-        for operation, name in names.items()
-    ]
+    figures = []
+    async with _homeport() as ours:
+        with _moto() as theirs:
+            for operation, name in names.items():
+                for _ in range(_ROUNDS):
+                    await ours.load(operation)
+                    await theirs.load(operation)
+                mine, moto = ours.rate(operation), theirs.rate(operation)
+                how = f"{number(mine)}/s; moto {number(moto)}/s"
+                figures.append(Figure(name, mine / moto, goal=20, is_most=False, how=how))
+            for subject in (ours, theirs):
+                await asyncio.to_thread(subject.check)
+    return figures
+
+
+def measure() -> list[Figure]:
+    """The ratios of both servers' rates; the servers take turns."""
+    return asyncio.run(_measure())
 
 
 if __name__ == "__main__":
