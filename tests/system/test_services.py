@@ -85,6 +85,55 @@ def test_service_when_a_task_dies_then_replaced_at_once_and_explained(live):
     live.aws("ecs", "wait", "services-inactive", "--services", "cli-dies")
 
 
+def attempt(live, name):
+    """The newest service deployment."""
+    arn = live.ecs.list_service_deployments(service=name)["serviceDeployments"][0]["serviceDeploymentArn"]
+    return live.ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"][0]
+
+
+def paused(live, name):
+    """The newest service deployment once its PAUSE hook waits, and the hook's id."""
+
+    def reached():
+        found = attempt(live, name)
+        hooks = [hook for hook in found.get("lifecycleHookDetails", ()) if hook["status"] == "AWAITING_ACTION"]
+        return hooks and (found["serviceDeploymentArn"], hooks[0]["hookId"])
+
+    return until(reached, what="a hook that waits")
+
+
+def ended(live, name, status):
+    return until(lambda: (found := attempt(live, name))["status"] == status and found, what=f"{name} {status}")
+
+
+def test_service_when_blue_green_with_a_pause_then_continued_stopped_and_rolled_back(live):
+    live.register("pause", app())
+    hooks = [{"targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP"]}]
+    strategy = {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0, "lifecycleHooks": hooks}
+    live.ecs.create_service(
+        serviceName="pause", taskDefinition="pause", desiredCount=1, deploymentConfiguration=strategy
+    )
+    arn, hook = paused(live, "pause")
+    explained = live.homeport("explain", "service", "pause", check=False).stdout
+    assert f"Lifecycle hook {hook} waits for ContinueServiceDeployment" in explained
+    live.aws("ecs", "continue-service-deployment", "--service-deployment-arn", arn, "--hook-id", hook)
+    blue = ended(live, "pause", "SUCCESSFUL")["targetServiceRevision"]["arn"]
+
+    live.ecs.update_service(service="pause", forceNewDeployment=True)
+    arn, _ = paused(live, "pause")
+    live.aws("ecs", "stop-service-deployment", "--service-deployment-arn", arn)
+    assert ended(live, "pause", "ROLLBACK_SUCCESSFUL")["rollback"]["serviceRevisionArn"] == blue
+
+    live.ecs.update_service(service="pause", forceNewDeployment=True)
+    arn, hook = paused(live, "pause")
+    live.ecs.continue_service_deployment(serviceDeploymentArn=arn, hookId=hook, action="ROLLBACK")
+    over = ended(live, "pause", "ROLLBACK_SUCCESSFUL")
+    assert (over["serviceDeploymentArn"], over["targetServiceRevision"]["requestedTaskCount"]) == (arn, 0)
+    live.aws("ecs", "wait", "services-stable", "--services", "pause")
+    assert [each["arn"] for each in service(live, "pause")["currentServiceRevisions"]] == [blue]
+    live.ecs.delete_service(service="pause", force=True)
+
+
 def ecs_deploy(live, *arguments, check=True):
     environment = live.environment()
     command = [str(BIN / "ecs"), *arguments, "--region", environment["AWS_REGION"]]

@@ -230,7 +230,7 @@ def service_deployment_view(tx: Tables, attempt: ServiceDeployment) -> shapes.Se
         source_service_revisions=tuple(
             _source_view(tx, attempt, each.arn, each.deployment_id, counts) for each in attempt.sources
         ),
-        target_service_revision=_target_view(service, attempt, target, counts),
+        target_service_revision=_target_view(attempt, target, counts),
         status=attempt.status,
         status_reason=attempt.status_reason,
         lifecycle_stage=cast("shapes.ServiceDeploymentLifecycleStage | None", attempt.stage),
@@ -247,12 +247,12 @@ def service_deployment_view(tx: Tables, attempt: ServiceDeployment) -> shapes.Se
 
 
 def _target_view(
-    service: Service, attempt: ServiceDeployment, target: Deployment | None, counts: Counts
+    attempt: ServiceDeployment, target: Deployment | None, counts: Counts
 ) -> shapes.ServiceRevisionSummary:
     shifts = (attempt.configuration.strategy or "ROLLING") != "ROLLING"
     return shapes.ServiceRevisionSummary(
         arn=attempt.target_revision_arn,
-        requested_task_count=target.desired_count if target is not None else service.desired_count,
+        requested_task_count=target.desired_count if target is not None else 0,
         running_task_count=counts.running[attempt.target_deployment_id],
         pending_task_count=counts.pending[attempt.target_deployment_id],
         requested_production_traffic_weight=attempt.traffic_percent if shifts else None,
