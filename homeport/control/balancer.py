@@ -16,6 +16,7 @@ from homeport.base.errors import Permanent
 from homeport.base.log import get_logger
 from homeport.control.balancer_configuration import Surroundings, configurations, whole
 from homeport.control.runner import FORGET, Reconciler, Wake, Waker
+from homeport.control.served import Served
 from homeport.drivers.balancer import Balancer, Configuration, Rejected
 from homeport.drivers.network import Addresses, HostNames
 from homeport.store.schema import Tables
@@ -35,6 +36,7 @@ class Apply(Struct, frozen=True):
     addresses: dict[str, str]
     names: dict[str, str]
     now: float
+    version: int
 
 
 class Refusal(Struct, frozen=True):
@@ -53,7 +55,15 @@ class BalancerReconciler(Reconciler):
         ("load_balancer", "target_group", "target", "listener", "rule", "certificate"), lambda _row: (_KEY,)
     )
 
-    def __init__(self, balancer: Balancer, addresses: Addresses, names: HostNames, around: Surroundings) -> None:
+    def __init__(
+        self,
+        balancer: Balancer,
+        addresses: Addresses,
+        names: HostNames,
+        around: Surroundings,
+        progress: Served | None = None,
+    ) -> None:
+        """`progress` is told how far the data plane has come."""
         self._balancer = balancer
         self._addresses = addresses
         self._names = names
@@ -63,6 +73,8 @@ class BalancerReconciler(Reconciler):
         self._told: Apply | None = None
         self._connections = 0
         self._now = 0.0
+        self._version = -1
+        self._progress = progress or Served()
 
     def seeds(self) -> tuple[str, ...]:
         """Looked at even without any load balancer: a data plane that went on has to be told that there is none."""
@@ -79,6 +91,7 @@ class BalancerReconciler(Reconciler):
     def step(self, tx: Tx, _key: str, now: float) -> Wake:
         """Nothing to decide; looked at again in time to try what was refused, and to find what others took away."""
         self._now = now
+        self._version = tx.version - 1
         if not len(tx.load_balancers):
             return FORGET
         is_waiting = self._refused or any(row.state == "failed" for row in tx.load_balancers)
@@ -93,18 +106,28 @@ class BalancerReconciler(Reconciler):
             addresses={row.arn: row.address for row in rows},
             names={row.dns_name.lower(): row.address for row in rows},
             now=self._now,
+            version=self._version,
         )
         told = self._told
-        is_news = told is None or replace(wanted, now=told.now) != told or self._now - told.now >= _RETRY_SECONDS
+        is_news = (
+            told is None
+            or replace(wanted, now=told.now, version=told.version) != told
+            or self._now - told.now >= _RETRY_SECONDS
+        )
+        if not is_news:
+            self._progress.through(wanted.version)
         return (wanted,) if is_news else ()
 
     async def act(self, action: Apply) -> dict[str, str | None]:
         """What went wrong with each load balancer (None: nothing). Raises Transient while the data plane is away."""
         connections = self._connections
+        if action.addresses:
+            await self._balancer.prepare()  # while they are provisioning, rather than when their listeners come
         missing = await self._addresses.add(action.addresses.values())
         problems: dict[str, str | None] = {arn: missing.get(address) for arn, address in action.addresses.items()}
         offered = {arn: Configuration() if problems[arn] else part for arn, part in action.parts.items()}
         refused = await self._serve(offered, action.now)
+        self._progress.through(action.version)
         await self._addresses.keep_only(action.addresses.values())
         await self._names.publish(action.names)
         self._told = action if connections == self._connections else None

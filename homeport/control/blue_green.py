@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from homeport.control import circuit_breaker, deployments, rolling
 from homeport.control.rollout import Condition, LiveTask, RolloutPlan, plan_rollout
+from homeport.control.served import Served
 from homeport.control.service_round import Round
 from homeport.control.stages import Facts, plan_blue_green, wanted
 from homeport.control.traffic import missing_rule, rules_of, write_traffic
@@ -19,9 +20,12 @@ from homeport.model.deployment import ENDED, Deployment, ServiceDeployment
 from homeport.model.traffic import groups_as, groups_beside, groups_of, in_production
 from homeport.shapes import ecs as shapes
 
+_ASK_AGAIN = 0.25
+"""Seconds between looks at whether the data plane serves what was shifted."""
 
-def advance(round_: Round, attempt: ServiceDeployment) -> None:
-    """One round of an attempt that goes by stages."""
+
+def advance(round_: Round, attempt: ServiceDeployment, served: Served | None = None) -> None:
+    """One round of an attempt that goes by stages; `served` None: there is no data plane to wait for."""
     green = round_.deployments.get(attempt.target_deployment_id)
     if green is None:
         deployments.change_attempt(
@@ -35,6 +39,9 @@ def advance(round_: Round, attempt: ServiceDeployment) -> None:
     view = rolling.look(round_)
     rolling.count_successes(round_, view)
     facts = _facts(round_, sides, attempt, view.tasks, entries)
+    if served is not None and served.version < attempt.traffic_version:
+        facts = facts._replace(is_served=False)
+        round_.look_again(round_.now + _ASK_AGAIN)
     outcome = plan_blue_green(attempt, facts, round_.tx.ids.hex32, round_.now)
     round_.look_again(outcome.at)
     if outcome.attempt != attempt:
@@ -154,8 +161,8 @@ def _follow(
             traffic_percent=round(100.0 - after.traffic_percent, 1),
             test_traffic_percent=round(100.0 - after.test_traffic_percent, 1),
         )
-    if after.status != "STOPPED":
-        write_traffic(round_.tx, entries, green, after.traffic_percent, after.test_traffic_percent)
+    if write_traffic(round_.tx, entries, green, after.traffic_percent, after.test_traffic_percent):
+        after = deployments.change_attempt(round_, after, traffic_version=round_.tx.version)
     if after.rollback_started_at is not None and before.rollback_started_at is None:
         _turn_back(round_, after, sides)
 

@@ -15,6 +15,7 @@ from homeport.control.instance import InstanceReconciler, UnplacedReconciler
 from homeport.control.messages import Composer
 from homeport.control.reaper import Reaper
 from homeport.control.runner import Reconciler
+from homeport.control.served import Served
 from homeport.control.service import ServiceReconciler
 from homeport.control.sessions import Sessions
 from homeport.control.targets import DrainingTargets, ServiceTargets
@@ -63,24 +64,25 @@ def standard_reconcilers(
         credentials_lifetime=config.credentials_lifetime,
         logs_endpoint=endpoint,
     )
-    serving = () if data_plane is None else (_balancer(data_plane, sealer, config),)
+    served = None if data_plane is None else Served()
+    serving = () if data_plane is None else (_balancer(data_plane, sealer, config, served),)
     return (
         Dispatch(sessions, composer),
         InstanceReconciler(clock.now(), config.instance_lost_after),
         UnplacedReconciler(),
         ServiceTargets(),
         DrainingTargets(),
-        ServiceReconciler(store.read, fleet or Fleet(store.read), config.inactive_retention),
+        ServiceReconciler(store.read, fleet or Fleet(store.read), config.inactive_retention, served),
         HookReconciler(functions, clock),
         Reaper(config, clock, logs),
         *serving,
     )
 
 
-def _balancer(data_plane: DataPlane, sealer: Sealer, config: ServerConfig) -> BalancerReconciler:
+def _balancer(data_plane: DataPlane, sealer: Sealer, config: ServerConfig, served: Served | None) -> BalancerReconciler:
     def open_key(sealed: str) -> str | None:
         plain = sealer.open(CERTIFICATE_PURPOSE, sealed)
         return None if plain is None else plain.decode()
 
     around = Surroundings(open_key=open_key, log_dir=config.data_dir / "access-logs")
-    return BalancerReconciler(data_plane.balancer, data_plane.addresses, data_plane.names, around)
+    return BalancerReconciler(data_plane.balancer, data_plane.addresses, data_plane.names, around, served)

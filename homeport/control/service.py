@@ -12,6 +12,7 @@ from homeport.base.log import get_logger
 from homeport.control import blue_green, daemon, deployments, external, rolling
 from homeport.control.queue import FORGET, Wake
 from homeport.control.runner import Reconciler
+from homeport.control.served import Served
 from homeport.control.service_round import Round, begin_round
 from homeport.control.service_tasks import stop_tasks, tell_of_tasks
 from homeport.model.container_instance import ContainerInstance
@@ -30,14 +31,20 @@ MOST_WOKEN = 20
 
 
 class ServiceReconciler(Reconciler):
-    """`read` are the store's tables, for finding which services a change concerns."""
+    """`read` are the store's tables, for finding which services a change concerns.
+
+    `served`: how far the data plane has come (None: there is none to wait for).
+    """
 
     name = "service"
 
-    def __init__(self, read: Tables, fleet: Fleet, inactive_retention: float = 3600.0) -> None:
+    def __init__(
+        self, read: Tables, fleet: Fleet, inactive_retention: float = 3600.0, served: Served | None = None
+    ) -> None:
         self._read = read
         self._fleet = fleet
         self._inactive_retention = inactive_retention
+        self._served = served
         self._lacking_room: dict[str, dict[str, None]] = {}
         self.wakes = {
             "service": _own_arn,
@@ -96,7 +103,7 @@ class ServiceReconciler(Reconciler):
             return
         attempt = deployments.current_attempt(round_)
         if attempt is not None and attempt.shifts_traffic:
-            blue_green.advance(round_, attempt)
+            blue_green.advance(round_, attempt, self._served)
             return
         blue_green.inherit_target_groups(round_, attempt)
         rolling.replica(round_)

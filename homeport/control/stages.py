@@ -35,7 +35,10 @@ DEPLOYMENT_LIMIT = 30 * 86400.0
 """Seconds that a whole deployment may last."""
 
 SETTLE = 2.0
-"""Seconds between a shift and anything that relies on it: the data plane takes up new weights in the meantime."""
+"""Seconds between a shift and anything that relies on it: requests that chose by the old weights end in the meantime."""
+
+LONGEST_SETTLE = 600.0
+"""Seconds that a roll-back waits for a data plane that does not take up the old weights."""
 
 PATIENCE = 60.0
 """Seconds that a roll-back waits for a healthy task of blue while green has one."""
@@ -53,7 +56,14 @@ _FORWARD = (
     "BAKE_TIME",
     "CLEAN_UP",
 )
-_UP_TO_TASKS = ("RECONCILE_SERVICE", "SCALE_UP", "POST_SCALE_UP", "PRE_PRODUCTION_TRAFFIC_SHIFT")
+_LIMITED = (
+    "RECONCILE_SERVICE",
+    "SCALE_UP",
+    "POST_SCALE_UP",
+    "TEST_TRAFFIC_SHIFT",
+    "PRE_PRODUCTION_TRAFFIC_SHIFT",
+    "PRODUCTION_TRAFFIC_SHIFT",
+)
 _BACKWARD = {"PRODUCTION_TRAFFIC_SHIFT": "TEST_TRAFFIC_SHIFT", "TEST_TRAFFIC_SHIFT": "CLEAN_UP"}
 NOWHERE = "There is no earlier service revision to roll back to."
 
@@ -61,7 +71,7 @@ NOWHERE = "There is no earlier service revision to roll back to."
 class Facts(NamedTuple):
     """What the attempt goes by besides its row. Counts are of tasks that are to run; `others`: neither blue nor green.
 
-    `has_traffic`: there are listener rules to shift. `fault`: a reason to roll back ("" none).
+    `has_traffic`: there are listener rules to shift; `is_served`: the data plane follows them as they are. `fault`: a reason to roll back ("" none).
     """
 
     desired_count: int
@@ -72,6 +82,7 @@ class Facts(NamedTuple):
     blue_healthy: int = 0
     others_live: int = 0
     has_traffic: bool = True
+    is_served: bool = True
     fault: str = ""
 
 
@@ -231,10 +242,12 @@ def _onward(
 
 
 def _waits_until(attempt: ServiceDeployment, facts: Facts, steps: tuple[float, ...]) -> float | None:
-    """When the stage is done as far as it is not up to hooks; None while it is up to tasks."""
+    """When the stage is done as far as it is not up to hooks; None while it is up to others."""
     began = attempt.stage_started_at or 0.0
     settled = began + (SETTLE if facts.has_traffic else 0.0)
     match attempt.stage:
+        case "RECONCILE_SERVICE" | "TEST_TRAFFIC_SHIFT" | "PRODUCTION_TRAFFIC_SHIFT" if not facts.is_served:
+            return None
         case "RECONCILE_SERVICE":
             return None if facts.others_live else settled
         case "SCALE_UP" | "POST_SCALE_UP" | "PRE_PRODUCTION_TRAFFIC_SHIFT":
@@ -262,8 +275,7 @@ def _clean_up(attempt: ServiceDeployment, facts: Facts, now: float) -> Moved:
 
 def _backward(attempt: ServiceDeployment, facts: Facts, new_id: Callable[[], str], now: float) -> Moved:
     began = attempt.stage_started_at or 0.0
-    is_down = facts.desired_count > 0 and not facts.blue_healthy and facts.green_healthy > 0
-    if attempt.traffic_percent and is_down and now < began + PATIENCE:
+    if attempt.traffic_percent and _only_green_is_well(facts) and now < began + PATIENCE:
         return began + PATIENCE
     returned = _returned(attempt)
     if returned != attempt:
@@ -276,12 +288,17 @@ def _backward(attempt: ServiceDeployment, facts: Facts, new_id: Callable[[], str
     if open_until is not None and now < min(open_until, began + STAGE_LIMIT):
         return min(open_until, began + STAGE_LIMIT)
     settled = began + (SETTLE if facts.has_traffic else 0.0)
-    if now < settled:
-        return settled
+    done_at = settled if facts.is_served else max(settled, began + LONGEST_SETTLE)
+    if now < done_at:
+        return done_at
     following = _BACKWARD[attempt.stage or ""]
     if following == "TEST_TRAFFIC_SHIFT" and not attempt.test_traffic_percent:
         following = "CLEAN_UP"
     return _enter(attempt, following, new_id, now)
+
+
+def _only_green_is_well(facts: Facts) -> bool:
+    return facts.desired_count > 0 and not facts.blue_healthy and facts.green_healthy > 0
 
 
 def _returned(attempt: ServiceDeployment) -> ServiceDeployment:
@@ -300,11 +317,13 @@ def _overdue(attempt: ServiceDeployment, now: float) -> str:
 
 
 def _limit(attempt: ServiceDeployment) -> float:
-    """When the attempt will have lasted too long: the stage, where it is up to tasks, or all of it."""
+    """When the attempt will have lasted too long: the stage, where it is up to tasks or the data plane, or all of it."""
     began = attempt.stage_started_at or 0.0
     whole = (attempt.started_at or began) + DEPLOYMENT_LIMIT
-    if attempt.stage in _UP_TO_TASKS:
-        return min(whole, max(began + STAGE_LIMIT, *(state.expires_at for state in attempt.hooks), began))
+    if attempt.stage in _LIMITED:
+        # A step may bake for a whole day, too; that is no reason to give up.
+        limit = began + max(STAGE_LIMIT, step_bake(attempt.configuration) + 2 * LONGEST_SETTLE)
+        return min(whole, max(limit, *(state.expires_at for state in attempt.hooks), limit))
     return whole
 
 

@@ -30,8 +30,12 @@ def missing_rule(tables: Tables, entries: Entries) -> str | None:
     return next((arn for arn in rules_of(entries) if _actions(tables, arn) is None), None)
 
 
-def write_traffic(tx: Tx, entries: Entries, green: Deployment, production: float, test: float) -> None:
-    """Give green these percents of production and test traffic, and the other target group the rest."""
+def write_traffic(tx: Tx, entries: Entries, green: Deployment, production: float, test: float) -> bool:
+    """Give green these percents of production and test traffic, and the other target group the rest.
+
+    Returns whether that changed any rule.
+    """
+    is_changed = False
     for entry in entries:
         rest, advanced = other_group(green, entry), entry.advanced_configuration
         if rest is None or advanced is None:
@@ -42,22 +46,24 @@ def write_traffic(tx: Tx, entries: Entries, green: Deployment, production: float
             shares[advanced.test_listener_rule] = test
         for arn, percent in shares.items():
             if arn:
-                _write(tx, arn, to, rest, percent)
+                is_changed |= _write(tx, arn, to, rest, percent)
+    return is_changed
 
 
-def _write(tx: Tx, arn: str, to: str, rest: str, percent: float) -> None:
+def _write(tx: Tx, arn: str, to: str, rest: str, percent: float) -> bool:
     before = _actions(tx, arn)
     if before is None:
-        return
+        return False
     after = shifted(before, to, rest, percent)
     if after == before:
-        return
+        return False
     rule = tx.rules.get(arn)
     if rule is not None:
         tx.rules.put(replace(rule, actions=after))
-        return
+        return True
     listener = tx.listeners.get(arn) or tx.listeners[listener_arn_of_rule(arn)]
     tx.listeners.put(replace(listener, default_actions=after))
+    return True
 
 
 def _actions(tables: Tables, arn: str) -> tuple[dict[str, Any], ...] | None:

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from homeport.control.served import Served
+from homeport.control.service import ServiceReconciler
 from homeport.control.stages import SETTLE
 from homeport.model.deployment import ENDED
 from homeport.model.lifecycle_hooks import continued
@@ -292,6 +294,23 @@ def test_rule_when_it_authenticates_or_is_sticky_then_it_still_does():
     assert first == oidc
     assert (second["Order"], second["ForwardConfig"]["TargetGroupStickinessConfig"]) == (2, sticky)
     assert world.share(GREEN) == 100.0
+
+
+def test_traffic_when_the_data_plane_is_behind_then_blue_stays_until_it_has_followed():
+    world = BlueGreenWorld()
+    world.serve(2, configuration(bake=0))
+    served = Served()
+    world.reconciler = ServiceReconciler(world.store.read, world.fleet, served=served)
+    world.deploy(2)
+    world.run(60)
+    assert world.attempt.stage == "TEST_TRAFFIC_SHIFT"
+    served.through(world.store.version)
+    world.run(60)
+    assert (world.attempt.stage, world.share(GREEN)) == ("PRODUCTION_TRAFFIC_SHIFT", 100.0)
+    assert len(world.revision_tasks(1)) == 2
+    served.through(world.store.version)
+    world.run(60)
+    world.assert_serves(2, GREEN, 2)
 
 
 def test_pause_when_it_is_continued_then_the_deployment_ends_well():

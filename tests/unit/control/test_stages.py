@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from homeport.control.stages import (
     DEPLOYMENT_LIMIT,
+    LONGEST_SETTLE,
     PATIENCE,
     SETTLE,
     STAGE_LIMIT,
@@ -278,6 +279,29 @@ def test_shift_when_green_is_not_well_any_more_then_it_waits():
     machine.green = 2
     machine.look()
     assert machine.attempt.traffic_percent == 100.0
+
+
+@pytest.mark.parametrize("stage", ["TEST_TRAFFIC_SHIFT", "PRODUCTION_TRAFFIC_SHIFT"])
+def test_shift_when_the_data_plane_has_not_followed_then_the_stage_waits_for_it(stage):
+    machine = Machine(configuration())
+    machine.go_on(stage)
+    machine.now += 10 * SETTLE
+    behind = machine.facts()._replace(is_served=False)
+    outcome = plan_blue_green(machine.attempt, behind, str, machine.now)
+    assert outcome.attempt == machine.attempt
+    machine.go_on("SUCCESSFUL")
+
+
+def test_rollback_when_the_data_plane_does_not_follow_then_green_stays_for_ten_minutes():
+    machine = Machine(configuration())
+    machine.go_on("BAKE_TIME")
+    machine.attempt = replace(machine.attempt, status="ROLLBACK_REQUESTED")
+    behind = machine.facts()._replace(is_served=False)
+    for later in (0.0, 10 * SETTLE):
+        outcome = plan_blue_green(machine.attempt, behind, str, machine.now + later)
+        machine.attempt = outcome.attempt
+        assert (outcome.attempt.stage, wanted(outcome.attempt, 2).green) == ("PRODUCTION_TRAFFIC_SHIFT", 2)
+    assert outcome.at == machine.now + LONGEST_SETTLE
 
 
 def test_request_when_blue_is_already_going_then_the_attempt_succeeds():
