@@ -32,7 +32,7 @@ _SUFFIX = ".elb.homeport.internal."
 _NAME = re.compile(r"^(?:.+\.)?[a-z0-9-]+-(\d{10})\.[a-z0-9-]+\.elb\.homeport\.internal\.$", re.IGNORECASE)
 _TTL_SECONDS = 60
 _UPSTREAM_SECONDS = 2.0
-_RETRY_SECONDS = 10.0
+_RETRY_SECONDS = 2.0
 _MOST_IN_FLIGHT = 512
 _PROBE = "agent-0000000000.local" + _SUFFIX
 

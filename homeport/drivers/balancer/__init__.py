@@ -152,6 +152,10 @@ class Configuration(Struct, frozen=True, kw_only=True):
 class Balancer(Protocol):
     """One data plane. `apply` is idempotent and returns once the data plane serves the configuration."""
 
+    async def prepare(self) -> None:
+        """Do what makes the first real configuration slow, while nobody waits for it yet."""
+        ...
+
     async def apply(self, configuration: Configuration) -> None:
         """Raises Rejected (the text names the part), Transient while the data plane is not connected."""
         ...

@@ -1,5 +1,6 @@
 """The real balancer: an Envoy that takes its configuration over a unix socket, and goes on with it when we are gone."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from homeport.base.supervise import Supervisor
 from homeport.drivers.balancer import Configuration
 from homeport.drivers.balancer.process import socket_path
 from homeport.drivers.balancer.resources import render
+from homeport.drivers.balancer.wire import load_classes
 from homeport.drivers.balancer.xds import Discovery
 
 
@@ -28,6 +30,9 @@ class EnvoyBalancer:
 
     def on_connected(self, callback: Callable[[], None]) -> None:
         self._discovery.on_connected(callback)
+
+    async def prepare(self) -> None:
+        await asyncio.to_thread(load_classes)
 
     async def apply(self, configuration: Configuration) -> None:
         """An Envoy that connects later takes the whole state then; until one does this raises Transient."""

@@ -31,6 +31,9 @@ class FakeBalancer:
         for callback in self._callbacks:
             callback()
 
+    async def prepare(self) -> None:
+        pass
+
     async def apply(self, configuration: Configuration) -> None:
         if not self._is_connected:
             raise Transient("the data plane is not connected")
