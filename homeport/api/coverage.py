@@ -10,6 +10,7 @@ from pathlib import Path
 from homeport.api.gateway import SERVICES, import_handlers
 from homeport.api.operation import HANDLERS
 from homeport.api.refused import REFUSED
+from homeport.model.rules import elbv2_attributes
 from homeport.shapes.spec import Service
 
 PAGE = Path(__file__).parents[2] / "docs" / "coverage.md"
@@ -73,6 +74,33 @@ def _section(service: Service) -> list[str]:
         lines += ["", f"Not served yet: the other {len(missing)} operations."]
     elif missing:
         lines += ["", "Not served yet: " + ", ".join(missing) + "."]
+    if service.name == "elbv2":
+        lines += _attributes()
+    return lines
+
+
+_ATTRIBUTE_TABLES = {
+    "Application Load Balancer": elbv2_attributes.APPLICATION,
+    "Network Load Balancer": elbv2_attributes.NETWORK,
+    "target group of HTTP or HTTPS": elbv2_attributes.HTTP_TARGETS,
+    "target group of TCP, TLS, UDP": elbv2_attributes.STREAM_TARGETS,
+    "listener of HTTPS (HTTP: without the request headers)": elbv2_attributes.HTTPS_LISTENER,
+    "listener of TCP": elbv2_attributes.TCP_LISTENER,
+}
+_EFFECTS = {
+    elbv2_attributes.ENACTED: "done",
+    elbv2_attributes.HARMLESS: "kept and given back; nothing here for it to act on",
+    elbv2_attributes.REFUSED: "only the default is accepted",
+}
+
+
+def _attributes() -> list[str]:
+    """What every attribute of load balancers, target groups and listeners does."""
+    lines = ["", "### Attributes", "", "| of | attribute | default | effect |", "|---|---|---|---|"]
+    for kind, table in _ATTRIBUTE_TABLES.items():
+        for key, attribute in table.items():
+            why = f" ({attribute.why})" if attribute.why else ""
+            lines.append(f"| {kind} | {key} | {attribute.default or '(empty)'} | {_EFFECTS[attribute.effect]}{why} |")
     return lines
 
 
