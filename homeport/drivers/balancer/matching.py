@@ -125,10 +125,21 @@ def _predicate(condition: Condition, value: str) -> Json:
 def _found(condition: Condition, pattern: str) -> Json:
     """A regular expression of the user, found anywhere in host (without port), path (without query) or header."""
     if condition.field == "host":
-        return _header(":authority", f"(?i)[^:]*?(?:{pattern})[^:]*(:[0-9]+)?")
+        return _header(":authority", f"(?i){_anywhere(pattern, '[^:]')}(:[0-9]+)?")
     if condition.field == "path":
-        return _header(":path", f"[^?]*?(?:{pattern})[^?]*([?].*)?")
-    return _header(condition.name.lower(), f".*?(?:{pattern}).*")
+        return _header(":path", f"{_anywhere(pattern, '[^?]')}([?].*)?")
+    return _header(condition.name.lower(), _anywhere(pattern, "."))
+
+
+def _anywhere(pattern: str, other: str) -> str:
+    """The pattern between any number of `other` characters, less those sides where it is anchored."""
+    before, after = f"{other}*?", f"{other}*"
+    if "|" not in pattern:  # anchors of one alternative are not those of the whole
+        if pattern.startswith("^"):
+            before, pattern = "", pattern[1:]
+        if pattern.endswith("$") and not pattern.endswith("\\$"):
+            after, pattern = "", pattern[:-1]
+    return f"{before}(?:{pattern}){after}"
 
 
 def _header(name: str, regex: str) -> Json:
