@@ -12,7 +12,8 @@ _NETWORK_MODES = {None, "", "bridge", "host", "none"}
 
 
 def new_record(spec: acs.Task, now: float, *, endpoint_seed: str, task_limits: bool) -> TaskRecord:
-    """The record of a task just received; one that cannot run is already on its way to STOPPED, with the reason.
+    """The record of a task just received; one that cannot run is already on its way to STOPPED, with the reason, and so
+    is one that is to be stopped before it was ever heard of.
 
     `endpoint_seed` is this agent's secret: endpoint ids must not be guessed from public names.
     """
@@ -25,11 +26,12 @@ def new_record(spec: acs.Task, now: float, *, endpoint_seed: str, task_limits: b
         for container in spec.containers or ()
     )
     refusal = refuse(spec)
+    is_to_stop = refusal is not None or spec.desired_status == "STOPPED"
     role, execution_role = spec.role_credentials, spec.execution_role_credentials
     return TaskRecord(
         spec=_without_credentials(spec),
         containers=containers,
-        desired=ContainerStatus.STOPPED if refusal else ContainerStatus.RUNNING,
+        desired=ContainerStatus.STOPPED if is_to_stop else ContainerStatus.RUNNING,
         reason=refusal,
         accepted_at=now,
         credentials_id=role.credentials_id if role else None,

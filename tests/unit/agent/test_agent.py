@@ -433,6 +433,20 @@ def test_unknown_task_to_be_stopped_is_reported_stopped() -> None:
     in_world(body)
 
 
+def test_stop_when_it_comes_before_the_task_itself_then_nothing_is_ever_started() -> None:
+    async def body(world: HostWorld) -> None:
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1, desired_status="STOPPED"))
+            world.backend.payload(a_task(1))
+            await world.reported(ARN, "STOPPED", 5)
+            await world.clock.sleep(60)
+            assert "RUNNING" not in world.backend.statuses(ARN)
+            assert not world.engine.containers
+
+    in_world(body)
+
+
 def test_data_directory_of_another_cluster_is_refused() -> None:
     async def body(world: HostWorld) -> None:
         async with world.running():
