@@ -13,7 +13,7 @@ from homeport.control import circuit_breaker, deployments, rolling
 from homeport.control.rollout import Condition, LiveTask, RolloutPlan, plan_rollout
 from homeport.control.served import Served
 from homeport.control.service_round import Round
-from homeport.control.stages import Facts, plan_blue_green, wanted
+from homeport.control.stages import SETTLE, Facts, plan_blue_green, wanted
 from homeport.control.traffic import missing_rule, rules_of, write_traffic
 from homeport.model import service_events
 from homeport.model.deployment import ENDED, Deployment, ServiceDeployment
@@ -51,7 +51,7 @@ def advance(round_: Round, attempt: ServiceDeployment, served: Served | None = N
         _end(round_, outcome.attempt, sides)
     else:
         round_.change(steady_since=None, announced_at=None)
-        _scale(round_, outcome.attempt, sides, view)
+        _scale(round_, outcome.attempt, sides, view, may_stop_others=_has_settled(round_, outcome.attempt, facts))
 
 
 class Sides(NamedTuple):
@@ -179,11 +179,25 @@ def _turn_back(round_: Round, attempt: ServiceDeployment, sides: Sides) -> None:
     round_.say(service_events.rolling_back(sides.blue.id))
 
 
-def _scale(round_: Round, attempt: ServiceDeployment, sides: Sides, view: rolling.View) -> None:
+def _has_settled(round_: Round, attempt: ServiceDeployment, facts: Facts) -> bool:
+    """Whether what an interrupted deployment left over has no traffic any more."""
+    if attempt.stage != "RECONCILE_SERVICE" or not facts.has_traffic:
+        return True
+    settles_at = (attempt.stage_started_at or round_.now) + SETTLE
+    if round_.now < settles_at:
+        round_.look_again(settles_at)
+    return facts.is_served and round_.now >= settles_at
+
+
+def _scale(
+    round_: Round, attempt: ServiceDeployment, sides: Sides, view: rolling.View, *, may_stop_others: bool
+) -> None:
     """Give every deployment the number of tasks it should have at this stage."""
     counts = wanted(attempt, round_.service.desired_count)
     blue_id = sides.blue.id if sides.blue is not None else None
     for deployment_id in [each.id for each in round_.deployments.values() if each.status != "INACTIVE"]:
+        if deployment_id not in (sides.green.id, blue_id) and not may_stop_others:
+            continue
         count = {sides.green.id: counts.green, blue_id: counts.blue}.get(deployment_id, 0)
         deployment = round_.change_deployment(deployment_id, desired_count=count)
         own = [task for task in view.tasks if task.deployment_id == deployment_id]
