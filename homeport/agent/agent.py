@@ -216,6 +216,8 @@ class Agent:
             task_limits=self.cgroups.enabled,
             container_instance_arn=self.identity.container_instance_arn,
         )
+        # With a token a registration whose answer was lost leaves no second instance behind when it is tried again.
+        request = replace(request, client_token=self._ids.uuid())
         found = await register(self.backend, request, self.clock, self._rng)
         arn = found.container_instance_arn or ""
         zone = next((each.value for each in found.attributes or () if each.name == _ZONE_ATTRIBUTE), None)

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-from homeport.agent.backend import Refused
 from homeport.base.errors import Transient
 from homeport.shapes import acs, ecs
 
@@ -45,7 +44,7 @@ class ScriptedBackend:
 
     def __init__(self) -> None:
         self.down = False
-        self.refusals: dict[str, list[Refused]] = {}
+        self.refusals: dict[str, list[Exception]] = {}
         self.calls: list[tuple[str, Any]] = []
         self.sockets: list[ScriptedSocket] = []
         self.queries: list[dict[str, str]] = []

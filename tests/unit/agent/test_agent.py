@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from homeport.agent.backend import Refused
 from homeport.agent.registration import RegistrationRefused
+from homeport.base.errors import Transient
 from homeport.drivers.engine.fake import Faults
 from homeport.shapes import acs
 from tests.unit.agent.host_world import HostWorld, in_world
@@ -366,6 +367,18 @@ def test_inactive_saved_instance_is_forgotten_and_registered_anew() -> None:
             await world.backend.socket.close()
             await world.until(lambda: len(world.backend.sockets) == 3)
             assert world.backend.queries[-1]["containerInstanceArn"] == world.backend.instance_arn
+
+    in_world(body)
+
+
+def test_registration_when_its_answer_is_lost_then_it_is_repeated_under_the_same_token() -> None:
+    async def body(world: HostWorld) -> None:
+        world.backend.refusals["RegisterContainerInstance"] = [Transient("no answer")]
+        async with world.running():
+            await world.connected()
+        first, second = (each for name, each in world.backend.calls if name == "RegisterContainerInstance")
+        assert first.client_token
+        assert first == second
 
     in_world(body)
 
