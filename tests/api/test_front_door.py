@@ -104,7 +104,7 @@ def test_body_when_gzipped_then_read(region):
     ("encoding", "body", "code"),
     [
         ("gzip", b"not gzip", "SerializationException"),
-        ("gzip", gzip.compress(b"{}" * 100)[:-9], "SerializationException"),
+        ("gzip", gzip.compress(b"{}" * 100, mtime=0)[:-9], "SerializationException"),
         ("br", b"{}", "SerializationException"),
         ("gzip", gzip.compress(b" " * (11 << 20)), "RequestEntityTooLargeException"),
     ],
