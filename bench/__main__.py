@@ -10,6 +10,7 @@ import datetime as dt
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -117,6 +118,7 @@ def main() -> None:
     if set(parts) - set(PARTS) or (chosen.write and chosen.parts):
         options.error(f"parts are {', '.join(PARTS)}; --write goes with all of them")
     if chosen.json:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started must be ended
         print(json.dumps([asdict(figure) for part in parts for figure in measured(part)]))
         return
     figures: list[Figure] = []

@@ -18,7 +18,7 @@ from homeport.drivers.engine.docker_http import DockerHttp, Refused
 
 DOCKER_HOST = "unix:///var/run/docker.sock"
 _OURS = "com.amazonaws.ecs."
-_LABEL = "homeport.bench"
+BARE_LABEL = {"homeport.bench": "bare"}
 _POLL_SECONDS = 0.02
 _SERVICE = "homeport-bench"
 
@@ -68,7 +68,7 @@ async def body_of(container_id: str) -> dict[str, Any]:
     wanted = ("Memory", "CpuShares", "NetworkMode", "LogConfig", "PortBindings", "Binds")
     return {
         **kept,
-        "Labels": {**labels, _LABEL: "bare"},
+        "Labels": labels | BARE_LABEL,
         "HostConfig": {name: host[name] for name in wanted if host.get(name)},
     }
 

@@ -99,8 +99,9 @@ def large() -> list[Figure]:
 def at_rest() -> list[Figure]:
     """Server and agent with nothing to do."""
     with tempfile.TemporaryDirectory() as directory:
-        live = Live(Path(directory)).up()
+        live = Live(Path(directory))
         try:
+            live.up()
             pids = {name: int(read_state(live.data_dir, name)["pid"]) for name in ("server", "agent", "supervisor")}
             time.sleep(5.0)
             before = {name: cpu_seconds(pid) for name, pid in pids.items()}
