@@ -6,6 +6,7 @@ import multiprocessing
 import sys
 import time
 import traceback
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import NamedTuple
 
 from tests.sim.world import Violation, simulate
@@ -75,8 +76,10 @@ def run_many(seeds: range, jobs: int) -> int:
     started = time.perf_counter()
     failed: list[Outcome] = []
     virtual = tasks = 0.0
-    with multiprocessing.Pool(jobs, maxtasksperchild=50) as pool:
-        for outcome in pool.imap_unordered(run_seed, seeds):
+    # Unlike multiprocessing.Pool this executor notices a worker that was ended by its own alarm.
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+        for future in as_completed([pool.submit(run_seed, seed) for seed in seeds]):
+            outcome = future.result()
             virtual += outcome.virtual_seconds
             tasks += outcome.tasks
             if outcome.error:
