@@ -39,12 +39,15 @@ def surplus(round_: Round, tasks: Sequence[LiveTask], limits: Limits) -> Surplus
         if round_.service.rebalancing_since is not None:
             round_.change(rebalancing_since=None)
         return Surplus()
-    unsure = sum(task.condition is not Condition.HEALTHY for task in tasks)
-    too_many = len(tasks) - limits.desired_count
+    # Tasks that leave a draining instance are replaced anyway: taken for a surplus they would beget ever more.
+    staying = [task for task in tasks if not task.is_leaving]
+    is_draining = len(staying) < len(tasks)
+    unsure = sum(task.condition is not Condition.HEALTHY for task in staying)
+    too_many = len(staying) - limits.desired_count
     if round_.service.rebalancing_since is None:
-        is_steady = round_.service.steady_since is not None and not unsure and not too_many
+        is_steady = round_.service.steady_since is not None and not (unsure or too_many or is_draining)
         return _judge(round_, limits) if is_steady else Surplus()
-    if unsure or too_many:
+    if unsure or too_many or is_draining:
         return Surplus(max(0, min(unsure, too_many)))
     return _judge(round_, limits)
 

@@ -92,3 +92,18 @@ def test_rebalancing_when_a_deployment_begins_then_it_ends():
     assert world.service.rebalancing_since is None
     world.run(120)
     assert zones(world) == {"a": 3, "b": 3}
+
+
+def test_rebalancing_when_an_instance_drains_meanwhile_then_no_more_tasks_are_started_than_may_be():
+    world = lopsided()
+    (draining,) = world.instances()
+    world.add_instance(1, "b")
+    world.add_instance(2, "c")
+    world.settle()
+    assert len(world.tasks) == 10
+    world.change_instance(draining, status="DRAINING")
+    for _ in range(120):
+        world.settle()
+        assert len(world.tasks) <= 12
+        world.run(1)
+    assert zones(world) == {"b": 3, "c": 3}
