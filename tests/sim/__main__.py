@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tests.sim.world import Violation, simulate
 
 #: Real seconds after which a world that neither ends nor lets time pass is given up, with its stack.
-HANGS_AFTER = 120.0
+HANGS_AFTER = 300.0
 REPLAY = ".venv/bin/python -m tests.sim --seed {seed}"
 
 

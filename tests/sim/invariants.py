@@ -90,7 +90,7 @@ def of_fleet(tables: Tables, fleet: Fleet) -> Iterator[str]:
             yield f"{instance.arn}: fleet counts groups {held.groups}, but they are {right_host.groups}"
 
 
-def of_promises(tables: Tables, promises: Promises, *, gone_after: float, now: float) -> Iterator[str]:
+def of_promises(tables: Tables, promises: Promises) -> Iterator[str]:
     """Nothing acknowledged is lost."""
     yield from promises.broken
     for arn, (rank, stops) in promises.tasks.items():

@@ -10,7 +10,9 @@ import asyncio
 import gc
 import hashlib
 import random
+import sys
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -175,9 +177,7 @@ class World:
             self.blame(
                 *invariants.of_store(world.store.read, server.journal),
                 *invariants.of_fleet(world.store.read, world.fleet),
-                *invariants.of_promises(
-                    world.store.read, self.promises, gone_after=self.config.task_retention, now=self.clock.now()
-                ),
+                *invariants.of_promises(world.store.read, self.promises),
                 *lost_services(world.store.read, self.promises),
             )
         if self.violations:
@@ -265,9 +265,6 @@ def _drop(_logger: Any, _level: str, _event: dict[str, Any]) -> Any:
 
 
 def _exception(event: dict[str, Any]) -> str:
-    import sys
-    import traceback
-
     if not event.get("exc_info"):
         return ""
     return "".join(traceback.format_exception(*sys.exc_info())) if event["exc_info"] is True else str(event["exc_info"])
