@@ -24,7 +24,7 @@ sim: setup                    ## whole regions in virtual time, with faults; SEE
 	$(PY) -m tests.sim --seeds $(SEEDS)
 
 system: setup docker          ## real processes, real containers, real kills
-	$(PY) -m pytest tests/system -p no:randomly --timeout 300
+	$(PY) -m pytest tests/system -p no:randomly --timeout 400 -n 3 --dist loadfile
 
 check: setup                  ## format, lint, types, layers, generated files
 	.venv/bin/ruff format --check .

@@ -55,11 +55,14 @@ class Supervisor:
             self.failed.set_exception(error)
 
     async def close(self) -> None:
-        """Cancel every child and wait for them."""
-        children = list(self._children)
-        for child in children:
-            child.cancel()
-        await asyncio.gather(*children, return_exceptions=True)
+        """Cancel every child and wait for them; again after a second, since a cancellation that meets the end of a
+        connection can be lost inside the library that was closing it.
+        """
+        children = set(self._children)
+        while children:
+            for child in children:
+                child.cancel()
+            _, children = await asyncio.wait(children, timeout=1)
         if not self.failed.done():
             self.failed.cancel()
         elif not self.failed.cancelled():
