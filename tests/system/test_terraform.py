@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-MIRRORS = [path for path in ("/opt/tf-plugins", "/usr/share/terraform/plugins") if Path(path).exists()]
+#: Folders of plug-ins on this machine, where Terraform reaches no registry.
+MIRRORS = [
+    found.parent for root in ("/opt", "/usr/share/terraform") for found in Path(root).glob("*/registry.terraform.io")
+]
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not on this machine")
 
 PROVIDER = """
