@@ -35,6 +35,7 @@ check: setup                  ## format, lint, types, layers, generated files
 	$(PY) -m homeport.api.coverage --check
 
 bench: setup docker           ## ratios against peers measured in the same run
+	scripts/setup-bench
 	$(PY) -m bench
 
 generate: setup               ## rewrite what is generated: shapes, coverage table
