@@ -4,8 +4,9 @@ The region's own reconcilers run on the store in virtual time: nothing waits, an
 Agents are stand-ins that acknowledge what they are sent and report each task RUNNING one second later, through the same
 rules as the API. There is no journal and no HTTP, so processor time is the control plane's own (with that of the
 stand-ins' reports). Virtual seconds are what an operator would see if processor time were nothing: the greater of both
-is the least that a real region needs. Then 100 instances fall silent at once: they count as lost after 60 s, and all
-their tasks are replaced. At last nothing happens for ten virtual minutes; heartbeats of agents are not in that figure.
+is the least that a real region needs. A task counts towards a steady state once it has run for 40 s. Then 100 instances
+fall silent at once: they count as lost after 60 s, and all their tasks are replaced. At last nothing happens for ten
+virtual minutes; heartbeats of agents are not in that figure.
 """
 
 import asyncio
@@ -259,7 +260,7 @@ def _figures(made: Spent, replaced: Spent, lost: int, idle: Spent) -> list[Figur
             "the same at rest, of one processor",
             idle.cpu / idle.virtual * 100,
             "%",
-            how=f"{number(idle.cpu)} s of processor time in {number(idle.virtual)} s, without agents' heartbeats",
+            how=f"{idle.cpu * 1e3:.1f} ms of processor time in {number(idle.virtual)} s, without agents' heartbeats",
         ),
     ]
 
