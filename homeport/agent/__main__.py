@@ -41,7 +41,8 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[s
 @click.option(
     "--address",
     envvar="HOMEPORT_ADDRESS",
-    help="Where load balancers reach this host's ports; default: the address from which it reaches the endpoint.",
+    help="Where load balancers reach this host's ports; default: the address from which it "
+    "reaches the endpoint, and Docker's bridge where that is on this host.",
 )
 @click.option(
     "--attribute", multiple=True, callback=_pairs, help="NAME=VALUE, custom attribute of this container instance."

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from homeport.agent.address import reachable_address
+from homeport.agent.address import interface_address, reachable_address
 from homeport.agent.host import registration
 from homeport.base.config import AgentConfig
 from homeport.drivers.engine import EngineInfo
@@ -25,8 +25,15 @@ INFO = EngineInfo(
     "endpoint",
     ["http://127.0.0.1:4566", "http://localhost:4566", "http://ecs.localhost", "http://[::1]:80", "", "http:"],
 )
-def test_address_when_endpoint_is_on_this_host_then_loopback(endpoint):
-    assert reachable_address(endpoint) == "127.0.0.1"
+def test_address_when_endpoint_is_on_this_host_and_there_is_no_bridge_then_loopback(endpoint):
+    assert reachable_address(endpoint, bridge="no-such-bridge") == "127.0.0.1"
+
+
+def test_address_when_endpoint_is_on_this_host_then_that_of_the_bridge():
+    assert interface_address("lo") == "127.0.0.1"
+    assert interface_address("no-such-bridge") is None
+    for _, name in socket.if_nameindex():
+        assert reachable_address("http://localhost", bridge=name) == (interface_address(name) or "127.0.0.1")
 
 
 def test_address_when_there_is_no_route_or_another_address_of_the_host_then_an_ipv4_address():
