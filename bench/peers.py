@@ -7,7 +7,7 @@ its id, so that it does not look for a registry, scaled from 0 to the wanted num
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -21,6 +21,7 @@ _OURS = "com.amazonaws.ecs."
 BARE_LABEL = {"homeport.bench": "bare"}
 _POLL_SECONDS = 0.02
 _SERVICE = "homeport-bench"
+SWARM_LABEL = f"com.docker.swarm.service.name={_SERVICE}"
 
 
 class Bare:
@@ -83,16 +84,24 @@ class Swarm:
     async def scale(self, replicas: int) -> float:
         """Seconds until that many tasks run (more than now) or only that many are left (fewer)."""
         started = time.perf_counter()
-        found = await self._http.call("GET", f"/services/{self._id}")
-        spec = found["Spec"]
-        spec["Mode"]["Replicated"]["Replicas"] = replicas
-        query = {"version": str(found["Version"]["Index"])}
-        await self._http.call("POST", f"/services/{self._id}/update", query=query, body=spec)
+        await self.update(lambda spec: spec["Mode"]["Replicated"].update(Replicas=replicas))
         while True:
             states = await self._states()
             if states.count("running") == replicas and (replicas or not states):
                 return time.perf_counter() - started
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def update(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change the service's spec by `change`; answered as soon as Swarm has accepted it."""
+        found = await self._http.call("GET", f"/services/{self._id}")
+        change(found["Spec"])
+        query = {"version": str(found["Version"]["Index"])}
+        await self._http.call("POST", f"/services/{self._id}/update", query=query, body=found["Spec"])
+
+    async def is_updating(self) -> bool:
+        """Whether Swarm still rolls, or watches what it has rolled."""
+        found = await self._http.call("GET", f"/services/{self._id}")
+        return bool(found.get("UpdateStatus", {}).get("State") == "updating")
 
     async def _states(self) -> list[str]:
         query = {"filters": f'{{"service":["{self._id}"],"desired-state":["running"]}}'}
