@@ -131,6 +131,13 @@ def test_forward_when_weights_are_zero_then_those_groups_get_nothing():
     assert [(each["name"], each["weight"]) for each in both] == [("a", 9), ("b", 1)]
 
 
+def test_forward_when_a_target_fails_then_only_requests_that_it_never_had_go_to_another():
+    retries = route(Forward(groups=weighted(("a", 1))), {})["route"]["retry_policy"]
+    assert set(retries["retry_on"].split(",")) == {"connect-failure", "refused-stream", "reset-before-request"}
+    (predicate,) = retries["retry_host_predicate"]
+    assert predicate["name"] == "envoy.retry_host_predicates.previous_hosts"
+
+
 def test_forward_when_clients_stick_to_groups_then_only_to_groups_that_still_get_requests():
     action = Forward(groups=weighted(("a", 9), ("b", 1), ("c", 0)), sticky_seconds=60)
     entries = route_matcher((), action, {})["matcher_list"]["matchers"]
