@@ -189,7 +189,9 @@ async def _rounds() -> dict[str, list[Round]]:
             await plane.active(balancer)
             await plane.applied()
             subjects = {"ours": Subject(f"http://{_ADDRESS}/", plane.envoy_pid()), **peers}
-            return await asyncio.to_thread(_by_turns, subjects)
+            found = await asyncio.to_thread(_by_turns, subjects)
+        shutil.rmtree(plane.data_dir, ignore_errors=True)
+        return found
 
 
 def _by_turns(subjects: dict[str, Subject]) -> dict[str, list[Round]]:
