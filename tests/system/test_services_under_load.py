@@ -116,7 +116,9 @@ class Step:
 def loaded(tmp_path, test_image):
     live = Live(tmp_path / "homeport").up()
     try:
-        yield Loaded(live)
+        yield (made := Loaded(live))
+        live.ecs.delete_service(service=NAME, force=True)
+        until(lambda: not made.containers() and not made.health(), 20, what="nothing left")
     finally:
         print(live.logs())
         live.down()
