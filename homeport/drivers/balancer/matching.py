@@ -1,8 +1,8 @@
 """ELB's rule conditions as Envoy's unified matchers, and its actions as Envoy routes (pure).
 
 A rule is one entry of a virtual host's `matcher_list`: conditions ANDed, values ORed, first match wins. Patterns become
-full-match RE2 expressions. The client's address cannot be matched directly in a route, so the connection manager copies
-it into a private header before routing, which is removed before the request goes on.
+full-match RE2 expressions. The client's address cannot be matched directly in a route, so a network filter notes it in the
+connection's filter state, where routes may look.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from homeport.drivers.balancer import (
     WeightedGroup,
 )
 
-SOURCE_HEADER = "x-homeport-source"
+SOURCE_KEY = "homeport.source"
 TYPE = "type.googleapis.com/"
 GROUP_COOKIE = "AWSALBTG"
 STICKY_FILTER = "envoy.filters.http.stateful_session"
@@ -154,7 +154,7 @@ def _header(name: str, regex: str) -> Json:
 
 def _source_ip(cidrs: tuple[str, ...]) -> Json:
     ranges = [{"address_prefix": cidr.split("/")[0], "prefix_len": int(cidr.split("/")[1])} for cidr in cidrs]
-    source = {"@type": f"{TYPE}envoy.type.matcher.v3.HttpRequestHeaderMatchInput", "header_name": SOURCE_HEADER}
+    source = {"@type": f"{TYPE}envoy.extensions.matching.common_inputs.network.v3.FilterStateInput", "key": SOURCE_KEY}
     matcher = {
         "@type": f"{TYPE}envoy.extensions.matching.input_matchers.ip.v3.Ip",
         "stat_prefix": "ip",

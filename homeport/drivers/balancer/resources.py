@@ -15,7 +15,7 @@ from homeport.drivers.balancer import (
     TargetGroup,
     WeightedGroup,
 )
-from homeport.drivers.balancer.matching import SOURCE_HEADER, STICKY_FILTER, STICKY_FILTER_TYPE, TYPE, route_matcher
+from homeport.drivers.balancer.matching import SOURCE_KEY, STICKY_FILTER, STICKY_FILTER_TYPE, TYPE, route_matcher
 
 Json = dict[str, Any]
 _HTTP_LISTENERS = ("HTTP", "HTTPS")
@@ -150,8 +150,14 @@ def _address(listener: Listener, protocol: str) -> Json:
 
 def _stream_listener(name: str, listener: Listener) -> Json:
     """HTTP, HTTPS, TCP and TLS: one filter chain, or one a certificate."""
-    filters = [_connection_manager(listener)] if listener.protocol in _HTTP_LISTENERS else [_tcp_proxy(listener)]
-    result: Json = {"name": name, "address": _address(listener, "TCP"), "enable_reuse_port": False}
+    is_http = listener.protocol in _HTTP_LISTENERS
+    filters = [_source(), _connection_manager(listener)] if is_http else [_tcp_proxy(listener)]
+    result: Json = {
+        "name": name,
+        "address": _address(listener, "TCP"),
+        # Few connections that stay (HTTP/2, gRPC, pools of clients) are dealt out evenly among the threads.
+        "connection_balance_config": {"exact_balance": {}},
+    }
     if listener.protocol not in ("HTTPS", "TLS"):
         return result | {"filter_chains": [{"filters": filters}]}
     inspector = {"@type": f"{TYPE}envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}
@@ -223,7 +229,6 @@ def _connection_manager(listener: Listener) -> Json:
         "server_header_transformation": "APPEND_IF_ABSENT",
         "generate_request_id": False,
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "early_header_mutation_extensions": [_source_mutation()],
         "http_filters": [_sticky_filter(), _router()],
     }
     if listener.access_log_path:
@@ -231,21 +236,23 @@ def _connection_manager(listener: Listener) -> Json:
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
 
 
-def _source_mutation() -> Json:
-    header = {
-        "header": {"key": SOURCE_HEADER, "value": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"},
-        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+def _source() -> Json:
+    """Note a connection's address, once, where the rules can match it (`matching`): the peer's, whatever headers say."""
+    note = {
+        "object_key": SOURCE_KEY,
+        "factory_key": "envoy.string",
+        "format_string": {"text_format_source": {"inline_string": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"}},
     }
-    mutation = {
-        "@type": f"{TYPE}envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-        "mutations": [{"append": header}],
+    config = {
+        "@type": f"{TYPE}envoy.extensions.filters.network.set_filter_state.v3.Config",
+        "on_new_connection": [note],
     }
-    return {"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": mutation}
+    return {"name": "envoy.filters.network.set_filter_state", "typed_config": config}
 
 
 def _sticky_filter() -> Json:
-    """Always there and idle by itself: the routes of sticky target groups switch it on."""
-    return {"name": STICKY_FILTER, "typed_config": {"@type": f"{TYPE}{STICKY_FILTER_TYPE}"}}
+    """Always there and off by itself: the routes of sticky target groups switch it on."""
+    return {"name": STICKY_FILTER, "disabled": True, "typed_config": {"@type": f"{TYPE}{STICKY_FILTER_TYPE}"}}
 
 
 def _router() -> Json:
@@ -339,5 +346,5 @@ def routes(listener: Listener, groups: dict[str, TargetGroup]) -> Json:
     return {
         "name": listener.id,
         "virtual_hosts": [host],
-        "request_headers_to_remove": [SOURCE_HEADER, "x-envoy-external-address", *forwarded_for],
+        "request_headers_to_remove": ["x-envoy-external-address", *forwarded_for],
     }
