@@ -78,6 +78,13 @@ class Hands:
         except NotFound:
             return self.missed(container.name)
 
+    async def process_end(self, container: ContainerRecord) -> Change:
+        """What the end of the container's process changes. Raises NotFound if it cannot be waited for."""
+        await self._engine.process_end(container.docker_id or container.docker_name, container.pid)
+        return lambda task: lifecycle.with_container(
+            task, lifecycle.process_ended(_get(task, container.name), container.pid)
+        )
+
     def saw(self, name: str, state: ContainerState) -> Change:
         """What a state of the engine changes."""
         now = self._clock.now()

@@ -28,7 +28,8 @@ class ContainerStatus(IntEnum):
 class ContainerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`endpoint_id` is the unguessable name in `/v3/ID`, `/v4/ID` and `/api/ID`. Instants in epoch seconds.
 
-    `reason` is `NAME: text` as the control plane is told. `sent_status` is what was last acknowledged.
+    `reason` is `NAME: text` as the control plane is told. `sent_status` is what was last acknowledged. `is_ending`: its
+    process is over, and the engine has yet to tell how.
     """
 
     spec: acs.Container
@@ -50,6 +51,7 @@ class ContainerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     log_driver: str = ""
     log_options: dict[str, str] = {}
     pid: int = 0
+    is_ending: bool = False
     created_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
@@ -68,6 +70,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`desired` is RUNNING or STOPPED. Credentials are not kept here: they live in memory only.
 
     `credentials_id` and `execution_credentials_id` name what the control plane has sent or will send again.
+    `sent_ending`: the control plane knows that the task is about to be STOPPED.
     """
 
     spec: acs.Task
@@ -75,6 +78,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     desired: ContainerStatus = ContainerStatus.RUNNING
     known: ContainerStatus = ContainerStatus.NONE
     sent: ContainerStatus = ContainerStatus.NONE
+    sent_ending: bool = False
     reason: str | None = None
     credentials_id: str | None = None
     execution_credentials_id: str | None = None

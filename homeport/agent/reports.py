@@ -19,12 +19,16 @@ _PENDING, _RUNNING, _STOPPED = ContainerStatus.PULLED, ContainerStatus.RUNNING, 
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """A request, and what is known to be told once it is acknowledged. `is_urgent`: send it without waiting for more."""
+    """A request, and what is known to be told once it is acknowledged. `is_urgent`: send it without waiting for more.
+
+    `is_ending`: it says that the task is about to be STOPPED.
+    """
 
     request: ecs.SubmitTaskStateChangeRequest
     task: ContainerStatus
     containers: dict[str, ContainerStatus]
     is_urgent: bool
+    is_ending: bool = False
 
 
 def wire_status(known: ContainerStatus) -> str:
@@ -37,14 +41,15 @@ def pending_report(task: TaskRecord, cluster: str) -> Report | None:
     """The report that is due, or None if everything has been told."""
     changed = {container.name: reached for container in task.containers if (reached := _untold(container)) is not None}
     reached = _reached(task.known)
-    if not changed and reached <= task.sent:
+    is_ending = not task.sent_ending and _is_ending(task)
+    if not changed and reached <= task.sent and not is_ending:
         return None
     is_stopped = task.known is _STOPPED
     return Report(
         request=ecs.SubmitTaskStateChangeRequest(
             cluster=cluster,
             task=task.arn,
-            status=wire_status(task.known),
+            status="STOPPING" if is_ending else wire_status(task.known),
             reason=(task.reason or "")[:_LONGEST_REASON],
             containers=tuple(_change(each) for each in task.containers if each.name in changed),
             pull_started_at=task.pull_started_at,
@@ -53,7 +58,8 @@ def pending_report(task: TaskRecord, cluster: str) -> Report | None:
         ),
         task=max(task.sent, reached),
         containers=changed,
-        is_urgent=(reached > task.sent and reached >= _RUNNING) or _STOPPED in changed.values(),
+        is_urgent=(reached > task.sent and reached >= _RUNNING) or _STOPPED in changed.values() or is_ending,
+        is_ending=is_ending,
     )
 
 
@@ -63,7 +69,19 @@ def acknowledged(task: TaskRecord, report: Report) -> TaskRecord:
         replace(each, sent=max(each.sent, report.containers[each.name])) if each.name in report.containers else each
         for each in task.containers
     )
-    return replace(task, sent=max(task.sent, report.task), containers=containers)
+    sent_ending = task.sent_ending or report.is_ending
+    return replace(task, sent=max(task.sent, report.task), sent_ending=sent_ending, containers=containers)
+
+
+def _is_ending(task: TaskRecord) -> bool:
+    """Whether a task that runs, and is known to, will be STOPPED as soon as the engine tells how a container ended.
+
+    The Amazon ECS agent has no such report: it waits for the engine. Told early, a load balancer and the service
+    scheduler need not wait for the engine to take down a dead container's network.
+    """
+    if task.known is not _RUNNING or task.sent is not _RUNNING or task.desired is _STOPPED:
+        return False
+    return any(each.is_ending and each.spec.essential for each in task.containers)
 
 
 def _reached(known: ContainerStatus) -> ContainerStatus:

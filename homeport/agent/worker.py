@@ -7,6 +7,7 @@ different containers run at the same time. A failure that may pass is tried agai
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -15,11 +16,13 @@ from homeport.agent.hands import Change, Hands
 from homeport.agent.record import ContainerRecord, ContainerStatus, TaskRecord
 from homeport.base.backoff import backoff_seconds
 from homeport.base.clock import Clock
-from homeport.base.errors import Transient
+from homeport.base.errors import NotFound, Transient
 from homeport.base.log import get_logger
 from homeport.base.supervise import Supervisor
 
 log = get_logger("worker")
+_TOLD_WITHIN = 5.0
+"""Seconds from the end of a process in which the engine's event is due; then it is asked."""
 _CGROUP_KEY = "\0cgroup"
 
 
@@ -42,6 +45,7 @@ class TaskWorker:
         self._supervisor = supervisor
         self._published = published
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._watched: dict[int, asyncio.Task[None]] = {}
         self._unseen: set[str] = set()
         self._failures: dict[str, int] = {}
         self._pausing: set[str] = set()
@@ -76,7 +80,7 @@ class TaskWorker:
     def close(self) -> None:
         """Forget the task; nothing is done to its containers."""
         self._closed = True
-        for child in self._busy.values():
+        for child in (*self._busy.values(), *self._watched.values()):
             child.cancel()
         if self._alarm is not None:
             self._alarm[1].cancel()
@@ -103,6 +107,7 @@ class TaskWorker:
             key = _key(action)
             if key not in self._busy and key not in self._pausing and key not in self._unseen:
                 self._launch(key, action)
+        self._watch_processes()
         self._set_alarm()
 
     def _drop_useless_pulls(self) -> None:
@@ -185,6 +190,22 @@ class TaskWorker:
         await self._clock.sleep(seconds)
         self._pausing.discard(key)
         self.step()
+
+    def _watch_processes(self) -> None:
+        for container in self.record.containers:
+            if container.pid and container.pid not in self._watched:
+                name = f"process {self.record.id} {container.name}"
+                self._watched[container.pid] = self._supervisor.spawn(name, self._await_end(container))
+
+    async def _await_end(self, container: ContainerRecord) -> None:
+        """Only sooner than the engine's event, which comes in any case."""
+        with suppress(NotFound):
+            change = await self._hands.process_end(container)
+            self.fold(change)
+            await self._clock.sleep(_TOLD_WITHIN)
+            record = self.record.container(container.name)
+            if record is not None and record.is_ending and record.known is not ContainerStatus.STOPPED:
+                self.look_at(container.name)
 
     def _set_alarm(self) -> None:
         deadline = lifecycle.next_deadline(self.record, self._clock.now())

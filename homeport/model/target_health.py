@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from homeport.model.load_balancer import Target, TargetGroup
-from homeport.model.status import DesiredStatus
+from homeport.model.status import DesiredStatus, TaskStatus
 from homeport.model.task import Task
 from homeport.shapes import elbv2
 
@@ -192,8 +192,10 @@ def next_check(check: HealthCheck, target: Target, since: float, now: float) -> 
 
 
 def has_died(task: Task) -> bool:
-    """Whether nothing of the task is worth draining for: it has stopped, or an essential container of it has."""
-    return task.is_stopped or any(each.essential and each.last_status == "STOPPED" for each in task.containers)
+    """Whether nothing of the task is worth draining for: it has stopped (or is about to), or an essential container has."""
+    if task.last_status.rank >= TaskStatus.STOPPING.rank:
+        return True
+    return any(each.essential and each.last_status == "STOPPED" for each in task.containers)
 
 
 def is_held(tables: Any, task: Task) -> bool:

@@ -271,6 +271,23 @@ def test_kill_when_running_then_exits_137_and_a_second_kill_does_nothing(scene: 
     scene(body)
 
 
+def test_process_end_when_killed_then_told_and_else_not_found(scene: Scene) -> None:
+    async def body(kit: Kit) -> None:
+        container_id = await kit.run("sleeper")
+        pid = (await kit.engine.inspect(container_id)).pid
+        waiting = asyncio.create_task(kit.engine.process_end(container_id, pid))
+        done, _ = await asyncio.wait({waiting}, timeout=0.2)
+        assert not done
+        await kit.engine.kill(container_id, "SIGKILL")
+        async with asyncio.timeout(10):
+            await waiting
+        for elsewhere in (os.getpid(), 2**22 + 1):
+            with pytest.raises(NotFound):
+                await kit.engine.process_end(container_id, elsewhere)
+
+    scene(body)
+
+
 def test_volumes_when_made_twice_then_one_volume(scene: Scene) -> None:
     async def body(kit: Kit) -> None:
         name = kit.name()

@@ -18,10 +18,10 @@ from homeport.shapes import ecs
 from tests.sim.host import Caller
 
 BEHAVIOURS = {
-    "steady": Behaviour(),
+    "steady": Behaviour(teardown_takes=0.1),
     "stubborn": Behaviour(stop_takes=None),
-    "short": Behaviour(exit_after=4.0, exit_code=0),
-    "failing": Behaviour(exit_after=20.0, exit_code=3),
+    "short": Behaviour(exit_after=4.0, exit_code=0, teardown_takes=1.5),
+    "failing": Behaviour(exit_after=20.0, exit_code=3, teardown_takes=0.1),
     "instant": Behaviour(exit_after=0.0, exit_code=1),
     "hungry": Behaviour(exit_after=15.0, exit_code=137, oom_killed=True),
     "checked": Behaviour(health=("healthy", "unhealthy", "healthy"), health_interval=7.0),

@@ -114,6 +114,12 @@ class Engine(Protocol):
 
     async def inspect(self, container_id: str) -> ContainerState: ...
 
+    async def process_end(self, container_id: str, pid: int) -> None:
+        """Returns as soon as the container's process is over: before the engine, which first takes down its network,
+        tells how. Raises NotFound where there is no such process (any more), or it cannot be seen from here.
+        """
+        ...
+
     async def manifest_digest(self, image: str, auth: RegistryAuth | None) -> str:
         """The registry's digest of a tag (`sha256:…`). Raises PullDenied, NotFound, RegistryUnreachable, Permanent."""
         ...

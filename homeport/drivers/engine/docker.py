@@ -25,6 +25,7 @@ from homeport.drivers.engine.docker_json import (
     image_state,
     registry_failure,
 )
+from homeport.drivers.engine.process import process_end
 from homeport.drivers.engine.reference import parse_reference
 
 # The Amazon ECS agent's limits, in seconds.
@@ -102,6 +103,9 @@ class DockerEngine:
         return container_state(
             await self._http.call("GET", f"/containers/{container_id}/json", seconds=INSPECT_SECONDS)
         )
+
+    async def process_end(self, container_id: str, pid: int) -> None:
+        await process_end(pid, container_id)
 
     async def manifest_digest(self, image: str, auth: RegistryAuth | None) -> str:
         try:

@@ -9,6 +9,7 @@ import hashlib
 import random
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from homeport.base.clock import Clock
@@ -19,12 +20,10 @@ from homeport.drivers.engine import (
     EngineInfo,
     ImageState,
     PortBinding,
-    PullDenied,
     RegistryAuth,
-    RegistryUnreachable,
 )
+from homeport.drivers.engine.fake_images import FakeImages
 from homeport.drivers.engine.fake_parts import Behaviour, EventStream, FakeContainer, Faults
-from homeport.drivers.engine.reference import parse_reference
 
 __all__ = ["Behaviour", "FakeEngine", "Faults"]
 
@@ -57,8 +56,7 @@ class FakeEngine:
         self.containers: dict[str, FakeContainer] = {}
         self.pulls: list[str] = []
         self._cpu_count, self._memory_mib = cpu_count, memory_mib
-        self._images: dict[str, ImageState] = {}
-        self._pushed: dict[str, int] = {}
+        self._images = FakeImages(self.behaviours)
         self._volumes: dict[str, dict[str, str]] = {}
         self._streams: list[weakref.ref[EventStream]] = []
         self._next = 0
@@ -66,10 +64,11 @@ class FakeEngine:
     # ---- what tests do to it ------------------------------------------------------------------------------------
 
     def exit(self, container_id: str, code: int, *, oom_killed: bool = False) -> None:
-        """The container's process ends by itself, now."""
+        """The container's process ends by itself, now, and the engine has seen to it at once."""
         container = self._find(container_id)
         if container.status != "running":
             return
+        container.process_ended.set()
         container.cancel_timers()
         container.status, container.exit_code, container.oom_killed = "exited", code, oom_killed
         container.pid, container.ports, container.address = 0, (), ""
@@ -96,7 +95,7 @@ class FakeEngine:
 
     def push(self, image: str) -> None:
         """The registry gets a new image under the same tag."""
-        self._pushed[_full(image)] = self._pushed.get(_full(image), 0) + 1
+        self._images.push(image)
 
     # ---- the verbs of Engine ------------------------------------------------------------------------------------
 
@@ -139,32 +138,34 @@ class FakeEngine:
     async def inspect(self, container_id: str) -> ContainerState:
         return await self._do(lambda: self._find(container_id).state())
 
+    async def process_end(self, container_id: str, pid: int) -> None:
+        container = self._by_id_or_name(container_id)
+        if container is None or container.status != "running" or container.pid != pid:
+            raise NotFound(f"no process {pid}")
+        await container.process_ended.wait()
+
     async def manifest_digest(self, image: str, auth: RegistryAuth | None) -> str:
-        return await self._do(lambda: self._registry(image, auth), takes=0.05)
+        return await self._do(lambda: self._images.registry_digest(image, auth), takes=0.05)
 
     async def pull(self, image: str, auth: RegistryAuth | None) -> None:
         def fetch() -> None:
-            digest = self._registry(image, auth)
-            if (error := self._behaviour(image).pull_error) is not None:
+            digest = self._images.registry_digest(image, auth)
+            if (error := self._images.behaviour(image).pull_error) is not None:
                 raise Permanent(error)
             self.pulls.append(image)
-            self._keep_image(image, digest)
+            self._images.keep(image, digest)
 
-        await self._do(fetch, takes=self._behaviour(image).pull_takes)
+        await self._do(fetch, takes=self._images.behaviour(image).pull_takes)
 
     async def image(self, name: str) -> ImageState:
-        return await self._do(lambda: self._local_image(name))
+        return await self._do(lambda: self._images.local(name))
 
     async def images(self) -> tuple[ImageState, ...]:
-        return await self._do(lambda: tuple(self._images.values()))
+        return await self._do(self._images.all)
 
     async def remove_image(self, name: str) -> None:
         def forget() -> None:
-            for key, image in list(self._images.items()):
-                if name == image.id or _full(name) == key:
-                    if any(container.image_id == image.id for container in self.containers.values()):
-                        raise Permanent(f"conflict: unable to remove repository reference {name!r}: in use")
-                    del self._images[key]
+            self._images.forget(name, in_use={container.image_id for container in self.containers.values()})
 
         await self._do(forget)
 
@@ -173,7 +174,7 @@ class FakeEngine:
             for container in self.containers.values():
                 if container.name == name:
                     return container.id
-            image = self._local_image(str(config["Image"]))
+            image = self._images.local(str(config["Image"]))
             self._next += 1
             new_id = hashlib.sha256(f"{name}/{self._next}".encode()).hexdigest()
             self.containers[new_id] = FakeContainer(new_id, name, config, image.id, self._clock.now())
@@ -184,7 +185,7 @@ class FakeEngine:
 
     async def start(self, container_id: str) -> None:
         found = self.containers.get(container_id)
-        takes = self._behaviour(found.image).start_takes if found else 0.0
+        takes = self._images.behaviour(found.image).start_takes if found else 0.0
         await self._do(lambda: self._run(self._find(container_id)), takes=takes)
 
     async def stop(self, container_id: str, timeout_seconds: int) -> None:
@@ -192,11 +193,11 @@ class FakeEngine:
             container = self._by_id_or_name(container_id)
             if container is None or container.status != "running":
                 return
-            behaviour = self._behaviour(container.image)
+            behaviour = self._images.behaviour(container.image)
             takes, code = float(timeout_seconds), _SIGKILL_CODE
             if behaviour.stop_takes is not None and behaviour.stop_takes < timeout_seconds:
                 takes, code = behaviour.stop_takes, behaviour.stop_code
-            self._later(container, takes, lambda: self.exit(container.id, code))
+            self._later(container, takes, lambda: self._end(container, code))
 
         await self._do(terminate)
         container = self._by_id_or_name(container_id)
@@ -207,7 +208,7 @@ class FakeEngine:
         def send() -> None:
             container = self._find(container_id)
             if signal in ("KILL", "SIGKILL", "9"):
-                self.exit(container.id, _SIGKILL_CODE)
+                self._end(container, _SIGKILL_CODE)
 
         await self._do(send)
 
@@ -261,13 +262,10 @@ class FakeEngine:
             raise Transient("connection reset by peer")
         return result
 
-    def _behaviour(self, image: str) -> Behaviour:
-        return self.behaviours.get(image) or self.behaviours.get(_full(image)) or Behaviour()
-
     def _run(self, container: FakeContainer) -> None:
         if container.status == "running":
             return
-        behaviour = self._behaviour(container.image)
+        behaviour = self._images.behaviour(container.image)
         if behaviour.start_error is not None:
             container.error = behaviour.start_error
             raise Permanent(behaviour.start_error)
@@ -279,18 +277,32 @@ class FakeEngine:
         if container.network_mode in ("default", "bridge"):
             container.address = f"172.17.{self._next // 250 % 250}.{self._next % 250 + 2}"
         container.exited.clear()
+        container.process_ended = asyncio.Event()
         self._emit("start", container)
         self._script(container, behaviour)
 
     def _script(self, container: FakeContainer, behaviour: Behaviour) -> None:
         if behaviour.exit_after is not None:
-            end = lambda: self.exit(container.id, behaviour.exit_code, oom_killed=behaviour.oom_killed)  # noqa: E731
+            end = partial(self._end, container, behaviour.exit_code, oom_killed=behaviour.oom_killed)
             self._later(container, behaviour.exit_after, end)
         if behaviour.health:
             container.health, container.health_since = "starting", self._clock.now()
         for number, health in enumerate(behaviour.health, start=1):
             change = lambda health=health: self.set_health(container.id, health)  # noqa: E731
             self._later(container, number * behaviour.health_interval, change)
+
+    def _end(self, container: FakeContainer, code: int, *, oom_killed: bool = False) -> None:
+        """The process ends; the engine shows it once it has taken down what the container had."""
+        if container.status != "running" or container.process_ended.is_set():
+            return
+        container.cancel_timers()
+        container.process_ended.set()
+        end = partial(self.exit, container.id, code, oom_killed=oom_killed)
+        takes = self._images.behaviour(container.image).teardown_takes
+        if takes:
+            self._later(container, takes, end)
+        else:
+            end()
 
     def _bind(self, container: FakeContainer) -> tuple[PortBinding, ...]:
         """Host ports for the container's bindings. Raises Permanent, as Docker words it, for one that is taken."""
@@ -317,37 +329,6 @@ class FakeEngine:
                     )
                 )
         return tuple(bound)
-
-    def _registry(self, image: str, auth: RegistryAuth | None) -> str:
-        """The registry's digest of an image."""
-        behaviour = self._behaviour(image)
-        if behaviour.registry_error is not None:
-            raise RegistryUnreachable(behaviour.registry_error)
-        if behaviour.pull_denied and auth is None:
-            raise PullDenied(f"pull access denied for {parse_reference(image).repository}: no basic auth credentials")
-        if behaviour.pull_error is not None and "manifest unknown" in behaviour.pull_error:
-            raise NotFound(behaviour.pull_error)
-        version = self._pushed.get(_full(image), 0)
-        return "sha256:" + hashlib.sha256(f"{_full(image)}/{version}".encode()).hexdigest()
-
-    def _keep_image(self, image: str, digest: str | None) -> ImageState:
-        repository = parse_reference(image).repository
-        kept = ImageState(
-            id="sha256:" + hashlib.sha256(f"id/{_full(image)}/{digest}".encode()).hexdigest(),
-            names=(_full(image),),
-            digests=(f"{repository}@{digest}",) if digest else (),
-            size_bytes=2_000_000,
-        )
-        self._images[_full(image)] = kept
-        return kept
-
-    def _local_image(self, name: str) -> ImageState:
-        for key, image in self._images.items():
-            if name == image.id or _full(name) == key:
-                return image
-        if self._behaviour(name).local:
-            return self._keep_image(name, None)
-        raise NotFound(f"No such image: {name}")
 
     def _find(self, container_id: str) -> FakeContainer:
         container = self._by_id_or_name(container_id)
@@ -376,11 +357,3 @@ class FakeEngine:
         )
         for stream in self._live_streams():
             stream.put(event, self.faults)
-
-
-def _full(image: str) -> str:
-    """The name with its tag or digest spelled out."""
-    reference = parse_reference(image)
-    return (
-        f"{reference.repository}@{reference.digest}" if reference.digest else f"{reference.repository}:{reference.tag}"
-    )

@@ -17,7 +17,8 @@ class Behaviour(Struct, frozen=True, kw_only=True):
 
     `exit_after` None: runs until stopped. `stop_takes` is how long after SIGTERM it exits (None: only by SIGKILL).
     `health` are the successive health states, one each `health_interval`; the last one stays. `local`: the host has
-    the image already. `registry_error` makes the registry unreachable for this image.
+    the image already. `registry_error` makes the registry unreachable for this image. `teardown_takes` is how long after
+    the end of its process the engine shows a container as exited.
     """
 
     exit_after: float | None = None
@@ -34,6 +35,7 @@ class Behaviour(Struct, frozen=True, kw_only=True):
     health: tuple[str, ...] = ()
     health_interval: float = 5.0
     local: bool = False
+    teardown_takes: float = 0.0
 
 
 class Faults(Struct, frozen=True, kw_only=True):
@@ -46,6 +48,7 @@ class Faults(Struct, frozen=True, kw_only=True):
     duplicate_event: float = 0.0
     reorder_event: float = 0.0
     break_events: float = 0.0
+    lose_event: float = 0.0
 
 
 class FakeContainer:
@@ -70,6 +73,7 @@ class FakeContainer:
         self.health_since: float | None = None
         self.ports: tuple[PortBinding, ...] = ()
         self.address = ""
+        self.process_ended = asyncio.Event()
         self.exited = asyncio.Event()
         self.timers: list[asyncio.TimerHandle] = []
 
@@ -119,8 +123,8 @@ class EventStream:
         self._broken = False
 
     def put(self, event: EngineEvent, faults: Faults) -> None:
-        """Deliver, or by chance deliver twice, before its predecessor, or not at all and break."""
-        if self._broken:
+        """Deliver, or by chance deliver twice, before its predecessor, or not at all (and break)."""
+        if self._broken or self._rng.random() < faults.lose_event:
             return
         if self._rng.random() < faults.break_events:
             self.break_off()

@@ -30,7 +30,8 @@ def test_task_runs_and_exits_with_its_code() -> None:
             isinstance(each, acs.AckRequest) and each.message_id == message.message_id
             for each in world.backend.socket.from_agent
         )
-        assert [status for status in world.backend.statuses(ARN) if status != "PENDING"] == ["RUNNING", "STOPPED"]
+        statuses = [status for status in world.backend.statuses(ARN) if status != "PENDING"]
+        assert statuses == ["RUNNING", "STOPPING", "STOPPED"]
         running = next(report for report in world.backend.reports(ARN) if report.status == "RUNNING")
         (binding,) = running.containers[0].network_bindings
         assert (binding.container_port, binding.protocol, binding.bind_ip) == (80, "tcp", "0.0.0.0")
@@ -555,6 +556,49 @@ def test_restart_policy_starts_the_same_container_again_without_a_report() -> No
             world.behave("main:latest", exit_after=5, exit_code=1)
             await world.reported(ARN, "STOPPED", 100)
             assert world.backend.container(ARN, "main").exit_code == 1
+
+    in_world(body)
+
+
+def test_process_of_an_essential_container_is_over_then_told_before_the_engine_tells() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", exit_after=3, exit_code=7, teardown_takes=2)
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1, a_container()))
+            await world.reported(ARN, "STOPPING")
+            began = world.clock.monotonic()
+            world.backend.payload(a_stop(1))  # as the control plane answers; there is nothing left to stop
+            await world.reported(ARN, "STOPPED")
+            assert 1.9 <= world.clock.monotonic() - began < 2.1
+        assert world.backend.container(ARN, "main").exit_code == 7
+
+    in_world(body)
+
+
+def test_process_is_over_and_the_engines_event_is_lost_then_the_engine_is_asked() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", exit_after=3, exit_code=7, teardown_takes=1)
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1, a_container()))
+            await world.reported(ARN, "STOPPING")
+            world.engine.faults = Faults(lose_event=1.0)
+            await world.reported(ARN, "STOPPED", 6)
+
+    in_world(body)
+
+
+def test_process_under_a_restart_policy_is_over_then_nothing_is_told() -> None:
+    async def body(world: HostWorld) -> None:
+        world.behave("main:latest", exit_after=61, exit_code=1, teardown_takes=1)
+        policy = acs.RestartPolicy(enabled=True, restart_attempt_period=60)
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1, a_container(restart_policy=policy)))
+            await world.clock.sleep(100)
+            assert world.container(ARN).restart_count == 1
+            assert "STOPPING" not in world.backend.statuses(ARN)
 
     in_world(body)
 

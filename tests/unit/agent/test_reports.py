@@ -63,6 +63,21 @@ def test_side_container_that_exits_is_urgent_while_the_task_runs() -> None:
     assert [each.container_name for each in report.request.containers] == ["side"]
 
 
+def test_ended_process_of_an_essential_container_is_told_once_before_how_it_ended() -> None:
+    task = a_record(main=(ContainerStatus.RUNNING, {}), side=(ContainerStatus.RUNNING, {}))
+    ending = changed(task, main=(ContainerStatus.RUNNING, {"is_ending": True}))
+    assert pending_report(ending, "default").request.status == "RUNNING"  # that it runs comes first
+    task = acknowledged(task, pending_report(task, "default"))
+    assert pending_report(changed(task, side=(ContainerStatus.RUNNING, {"is_ending": True})), "default") is None
+    ending = changed(task, main=(ContainerStatus.RUNNING, {"is_ending": True}))
+    report = pending_report(ending, "default")
+    assert (report.request.status, report.is_urgent, report.request.containers) == ("STOPPING", True, ())
+    ending = acknowledged(ending, report)
+    assert pending_report(ending, "default") is None
+    ended = changed(ending, main=(ContainerStatus.STOPPED, {"exit_code": 0}), side=(ContainerStatus.STOPPED, {}))
+    assert pending_report(ended, "default").request.status == "STOPPED"
+
+
 def test_started_container_of_a_pending_task_can_wait() -> None:
     report = pending_report(a_record(main=(ContainerStatus.NONE, {}), side=(ContainerStatus.RUNNING, {})), "default")
     assert (report.request.status, report.is_urgent) == ("PENDING", False)

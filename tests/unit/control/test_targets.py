@@ -15,6 +15,7 @@ from homeport.model.status import DesiredStatus, StopCode, TaskStatus
 from homeport.model.target_health import is_held
 from homeport.model.task import Container
 from homeport.model.task_definition import TaskDefinition
+from homeport.model.task_report import apply_report
 from homeport.shapes import ecs as shapes
 from homeport.store.journal import MemoryJournal
 from homeport.store.store import Store
@@ -294,20 +295,23 @@ def test_targets_when_unused_then_task_stops_at_once():
     assert world.row(task).last_status is TaskStatus.STOPPING
 
 
-@pytest.mark.parametrize("dead", [True, False])
-def test_targets_when_task_dies_then_lost_at_once(dead):
+@pytest.mark.parametrize("how", ["stopped", "container", "process"])
+def test_targets_when_task_dies_then_lost_at_once(how):
     world = World()
     task = world.task()
     world.look()
-    if dead:
+    if how == "stopped":
         world.put("tasks", world.row(task).stopped(5.0))
+    elif how == "process":
+        world.put("tasks", apply_report(world.row(task), shapes.SubmitTaskStateChangeRequest(status="STOPPING"), 5.0))
+        assert not is_held(world.store.read, world.row(task))
     else:
         world.change(task, containers=(a_container(last_status="STOPPED"),))
         world.stop(task)
         assert not is_held(world.store.read, world.row(task))
     world.look()
     assert world.all() == []
-    assert world.row(task).last_status is (TaskStatus.STOPPED if dead else TaskStatus.STOPPING)
+    assert world.row(task).last_status is (TaskStatus.STOPPED if how == "stopped" else TaskStatus.STOPPING)
     assert world.events()[-1] == f"(service web) deregistered 1 targets in (target-group {GROUP})"
 
 

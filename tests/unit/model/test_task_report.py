@@ -93,6 +93,16 @@ def test_report_when_one_essential_has_exited_then_desired_stopped_at_once():
     assert (main_gone.stop_code, main_gone.version) == (StopCode.ESSENTIAL_CONTAINER_EXITED, side_gone.version + 1)
 
 
+def test_report_when_an_essential_process_is_over_then_stopping_until_the_engine_has_told_how():
+    running = apply_report(a_task(), report("RUNNING", change("main", "RUNNING")), 110.0)
+    stopping = apply_report(running, report("STOPPING"), 120.0)
+    assert (stopping.last_status, stopping.desired_status) == (TaskStatus.STOPPING, DesiredStatus.STOPPED)
+    assert (stopping.stop_code, stopping.stopping_at) == (StopCode.ESSENTIAL_CONTAINER_EXITED, 120.0)
+    stopped = apply_report(stopping, report("STOPPED", change("main", "STOPPED", exit_code=7)), 120.2)
+    assert (stopped.last_status, stopped.containers[0].exit_code) == (TaskStatus.STOPPED, 7)
+    assert stopped.stopped_reason == "Essential container in task exited"
+
+
 def test_report_when_container_entries_repeat_then_last_wins():
     task = apply_report(
         a_task(),
@@ -238,7 +248,7 @@ CHANGES = st.builds(
 )
 REPORTS = st.builds(
     lambda status, changes, reason: report(status, *changes, reason=reason),
-    st.sampled_from(["PENDING", "RUNNING", "STOPPED", None]),
+    st.sampled_from(["PENDING", "RUNNING", "STOPPING", "STOPPED", None]),
     st.lists(CHANGES, max_size=4),
     st.sampled_from(["", "CgroupError: x"]),
 )
