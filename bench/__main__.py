@@ -21,7 +21,7 @@ from pathlib import Path
 from bench import placement
 from bench.figure import Figure
 
-PARTS = ("starting", "services", "balancer", "requests", "placing", "scale", "weight")
+PARTS = ("starting", "services", "deploying", "balancer", "requests", "placing", "scale", "weight")
 _DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 _BEGIN, _END = "<!-- figures: python -m bench --write -->", "<!-- end of figures -->"
 

@@ -20,6 +20,7 @@ DOCKER_HOST = "unix:///var/run/docker.sock"
 _OURS = "com.amazonaws.ecs."
 BARE_LABEL = {"homeport.bench": "bare"}
 _POLL_SECONDS = 0.02
+_QUIET_SECONDS = 1.0
 _SERVICE = "homeport-bench"
 SWARM_LABEL = f"com.docker.swarm.service.name={_SERVICE}"
 
@@ -34,6 +35,25 @@ class Bare:
 
     async def run(self, count: int, width: int) -> float:
         """`count` containers, at most `width` at a time; they are removed again."""
+        started = time.perf_counter()
+        ids = await self._start(count, width)
+        seconds = time.perf_counter() - started
+        await self._remove(ids)
+        return seconds
+
+    async def roll(self, count: int, width: int) -> float:
+        """`count` running containers all told to stop, and as many started meanwhile; seconds until those are."""
+        old = await self._start(count, width)
+        await asyncio.sleep(_QUIET_SECONDS)
+        started = time.perf_counter()
+        stopping = asyncio.gather(*(self.engine.stop(each, 1) for each in old))
+        new = await self._start(count, width)
+        seconds = time.perf_counter() - started
+        await stopping
+        await self._remove([*old, *new])
+        return seconds
+
+    async def _start(self, count: int, width: int) -> list[str]:
         gate = asyncio.Semaphore(width)
 
         async def one(name: str) -> str:
@@ -42,11 +62,10 @@ class Bare:
                 await self.engine.start(container_id)
                 return container_id
 
-        started = time.perf_counter()
-        ids = await asyncio.gather(*(one(f"homeport-bench-{self._next()}") for _ in range(count)))
-        seconds = time.perf_counter() - started
+        return await asyncio.gather(*(one(f"homeport-bench-{self._next()}") for _ in range(count)))
+
+    async def _remove(self, ids: list[str]) -> None:
         await asyncio.gather(*(self.engine.remove(each) for each in ids))
-        return seconds
 
     def _next(self) -> str:
         self._number += 1

@@ -1,24 +1,24 @@
-"""Services: a killed container replaced, twenty tasks rolled to a new spec, and a deployment behind a load balancer.
+"""Services: a killed container replaced, and twenty tasks rolled to a new spec, next to Docker Swarm on the same engine.
 
-The first two are ratios to Docker Swarm on the same engine, by turns. Both sides are judged by the engine alone: from
-just before the request (kill, update) until the engine's own `StartedAt` of the last new container. So nobody's
-reporting is part of the figure, and neither is how often we look. The third has no peer: seconds until every task of a
-rolling deployment is placed, runs, is healthy, the old ones are drained, and the deployment is over.
+The sides take turns, and each has the engine to itself: an engine in swarm mode does everything more slowly. Both are
+judged by the engine alone: from just before the request (kill, update) until the engine's own `StartedAt` of the last
+new container. So nobody's reporting is part of the figure, and neither is how often we look.
 """
 
 import asyncio
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.figure import Figure, ratios, spread
-from bench.peers import DOCKER_HOST, SWARM_LABEL, Bare, Swarm, body_of, swarm
+from bench.peers import DOCKER_HOST, SWARM_LABEL, Bare, body_of, swarm
 from homeport.agent.cgroup import Cgroups
 from homeport.base.arn import last_part
 from homeport.base.clock import SystemClock
@@ -30,20 +30,20 @@ from tests.system.live import Live
 
 MEMORY_MIB = 16
 MANY = 20
-BEHIND_BALANCER = 10
+COUNTS = (1, 3)
+TURNS = 2
 KILLS = 5
 ROLLS = 3
-_FAMILY = "homeport-bench-service"
-_FAMILY_LABEL = "com.amazonaws.ecs.task-definition-family"
+WIDTHS = (4, 8)
+"""How many bare containers are started at a time: twice and four times the processors of the machine at hand."""
+FAMILY = "homeport-bench-service"
+FAMILY_LABEL = "com.amazonaws.ecs.task-definition-family"
 _TASK_LABEL = "com.amazonaws.ecs.task-arn"
 _COMMAND = ["sh", "-c", "trap 'exit 0' TERM; sleep 600 & wait"]
 """Ends at once when told to: how long a stop takes is then nobody's timeout."""
-_SERVE = ["sh", "-c", "trap 'exit 0' TERM; mkdir -p /www; echo ok > /www/index.html; httpd -f -p 8080 -h /www & wait"]
-_POLL_SECONDS = 0.03
-_SETTLE_SECONDS = 0.4
+_POLL_SECONDS = 0.2
+_SETTLE_SECONDS = 1.0
 _PATIENCE_SECONDS = 120.0
-_CHECK_SECONDS = 5
-_DRAIN_SECONDS = 5
 
 
 class Containers:
@@ -114,7 +114,7 @@ class Service:
 
     def define(self, release: str) -> str:
         container = self._container | {"environment": [{"name": "RELEASE", "value": release}]}
-        answer = self._ecs.register_task_definition(family=_FAMILY, containerDefinitions=[container])
+        answer = self._ecs.register_task_definition(family=FAMILY, containerDefinitions=[container])
         return str(answer["taskDefinition"]["taskDefinitionArn"])
 
     async def update(self, **changes: Any) -> None:
@@ -133,88 +133,60 @@ class Service:
         self._ecs.delete_service(service=self.name, force=True)
 
 
-@dataclass
-class Sides:
-    """Homeport's service and Swarm's, of the same image, command and memory limit, on one engine."""
+class Side(NamedTuple):
+    """The same deeds on one side or the other: `containers` tell what came of them."""
 
-    http: DockerHttp
-    service: Service
-    peer: Swarm
-    ours: Containers = field(init=False)
-    theirs: Containers = field(init=False)
+    containers: Containers
+    scale: Callable[[int], Awaitable[object]]
+    release: Callable[[int], Awaitable[None]]
 
-    def __post_init__(self) -> None:
-        self.ours = Containers(self.http, f"{_FAMILY_LABEL}={_FAMILY}")
-        self.theirs = Containers(self.http, SWARM_LABEL)
+    async def scaled(self, count: int) -> None:
+        await self.scale(count)
+        await self.containers.settled(count)
 
-    async def scale(self, count: int) -> None:
-        await self.service.update(desiredCount=count)
-        await self.ours.settled(count)
-        await self.peer.scale(count)
-        await self.theirs.settled(count)
+    async def kills(self, count: int) -> list[float]:
+        """A service of `count` tasks, one of them killed, again and again."""
+        await self.scaled(count)
+        return [await self.containers.kill_one(count) for _ in range(KILLS)]
 
-    async def kills(self, count: int) -> tuple[list[float], list[float]]:
-        ours: list[float] = []
-        theirs: list[float] = []
-        for _ in range(KILLS):
-            ours.append(await self.ours.kill_one(count))
-            theirs.append(await self.theirs.kill_one(count))
-        return ours, theirs
+    async def rolls(self, first: int) -> list[float]:
+        """All of `MANY` tasks to a new environment at once, the old ones stopped first, again and again."""
+        await self.scaled(MANY)
+        return [
+            await self.containers.roll(partial(self.release, number), MANY) for number in range(first, first + ROLLS)
+        ]
 
 
-async def replacing(sides: Sides) -> list[Figure]:
-    """A killed container, with Swarm's own restart delay (5 s) and without one."""
-    figures = []
-    for delay, counts in (("default restart delay", (1,)), ("restart delay 0", (1, 3))):
-        await sides.scale(0)
-        if delay == "restart delay 0":
-            await sides.peer.update(without_delay)
-        for count in counts:
-            await sides.scale(count)
-            ours, theirs = await sides.kills(count)
-            what = f"killed container of a service of {count} replaced ÷ Swarm, {delay}"
-            how = f"docker kill to the new container's start {spread(ours)}; Swarm {spread(theirs)}"
-            figures.append(Figure(what, ratios(ours, theirs), goal=0.5, how=how))
-    return [*figures, await floor(sides)]
+Seconds = defaultdict[str, list[float]]
+
+
+async def ours(side: Side, found: Seconds, turn: int) -> None:
+    for count in COUNTS:
+        found[f"ours, killed of {count}"] += await side.kills(count)
+    found["ours, rolled"] += await side.rolls(turn * ROLLS)
+    await side.scaled(0)
+
+
+async def theirs(http: DockerHttp, found: Seconds, turn: int) -> None:
+    """Swarm as it comes (it waits 5 s before it replaces a task), and told not to wait."""
+    async with swarm(TEST_IMAGE, _COMMAND, MEMORY_MIB) as peer:
+
+        async def release(number: int) -> None:
+            await peer.update(lambda spec: respecify(spec, number))
+            while await peer.is_updating():
+                await asyncio.sleep(_POLL_SECONDS)
+
+        side = Side(Containers(http, SWARM_LABEL), peer.scale, release)
+        if not turn:
+            found["Swarm, killed of 1 with its delay"] += await side.kills(1)
+        await peer.update(without_delay)
+        for count in COUNTS:
+            found[f"Swarm, killed of {count}"] += await side.kills(count)
+        found["Swarm, rolled"] += await side.rolls(turn * ROLLS)
 
 
 def without_delay(spec: dict[str, Any]) -> None:
-    """Swarm waits 5 s before it replaces a task, unless told otherwise."""
     spec["TaskTemplate"]["RestartPolicy"] = {"Condition": "any", "Delay": 0}
-
-
-async def floor(sides: Sides) -> Figure:
-    """The least that a replacement takes: create and start of one such container."""
-    bare = Bare(await body_of(min(await sides.ours.ids())))
-    try:
-        seconds = [await bare.run(1, 1) for _ in range(KILLS)]
-    finally:
-        await bare.close()
-    how = f"the least that a replacement takes, {spread(seconds)}"
-    return Figure("create and start of one such container, bare", statistics.median(seconds), "s", how=how)
-
-
-async def rolling(sides: Sides) -> Figure:
-    """Twenty tasks to a new environment, all at once, the old ones stopped first."""
-    await sides.scale(MANY)
-    ours: list[float] = []
-    theirs: list[float] = []
-    for number in range(1, ROLLS + 1):
-        definition = sides.service.define(str(number))
-
-        async def update(definition: str = definition) -> None:
-            await sides.service.update(taskDefinition=definition)
-
-        async def update_peer(number: int = number) -> None:
-            await sides.peer.update(lambda spec: respecify(spec, number))
-
-        ours.append(await sides.ours.roll(update, MANY))
-        theirs.append(await sides.theirs.roll(update_peer, MANY))
-        while await sides.peer.is_updating():
-            await asyncio.sleep(_POLL_SECONDS)
-    how = f"update to the last new container's start {spread(ours)}; Swarm {spread(theirs)}"
-    what = f"{MANY} tasks rolled to a new spec, at once, old ones stopped first ÷ Swarm"
-    return Figure(what, ratios(ours, theirs), goal=0.7, how=how)
 
 
 def respecify(spec: dict[str, Any], number: int) -> None:
@@ -223,88 +195,42 @@ def respecify(spec: dict[str, Any], number: int) -> None:
     spec["UpdateConfig"] = {"Parallelism": MANY, "Order": "stop-first", "Monitor": 500_000_000}
 
 
-class LoadBalancer:
-    """An application load balancer with one listener and one target group, its checks at 5 s."""
-
-    def __init__(self, live: Live) -> None:
-        self._elb = live.client("elbv2")
-        subnets = [row["SubnetId"] for row in live.client("ec2").describe_subnets()["Subnets"]][:2]
-        balancer = self._elb.create_load_balancer(Name="bench", Subnets=subnets)["LoadBalancers"][0]
-        self._arn = balancer["LoadBalancerArn"]
-        self.group = self._group(balancer["VpcId"])
-        forward = [{"Type": "forward", "TargetGroupArn": self.group}]
-        self._elb.create_listener(LoadBalancerArn=self._arn, Protocol="HTTP", Port=80, DefaultActions=forward)
-
-    def _group(self, vpc: str) -> str:
-        made = self._elb.create_target_group(
-            Name="bench", Protocol="HTTP", Port=80, VpcId=vpc,
-            HealthCheckIntervalSeconds=_CHECK_SECONDS, HealthCheckTimeoutSeconds=2, HealthyThresholdCount=2,
-        )  # fmt: skip
-        group = str(made["TargetGroups"][0]["TargetGroupArn"])
-        delay = {"Key": "deregistration_delay.timeout_seconds", "Value": str(_DRAIN_SECONDS)}
-        self._elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=[delay])
-        return group
-
-    def states(self) -> dict[int, str]:
-        """The state of each target, by its port."""
-        rows = self._elb.describe_target_health(TargetGroupArn=self.group)["TargetHealthDescriptions"]
-        return {row["Target"]["Port"]: row["TargetHealth"]["State"] for row in rows}
-
-    def delete(self) -> None:
-        self._elb.delete_load_balancer(LoadBalancerArn=self._arn)
-
-
-def phases(service: Service, balancer: LoadBalancer, old_ports: set[int]) -> dict[str, bool]:
-    """Which phases the newest deployment of `service` has behind it."""
-    primary = next(each for each in service.show()["deployments"] if each["status"] == "PRIMARY")
-    new = [task for task in service.tasks() if task["startedBy"] == primary["id"]]
-    states = balancer.states()
-    healthy = [port for port, state in states.items() if state == "healthy" and port not in old_ports]
-    return {
-        "placed": len(new) == BEHIND_BALANCER,
-        "running": sum(task["lastStatus"] == "RUNNING" for task in new) == BEHIND_BALANCER,
-        "healthy": len(healthy) == BEHIND_BALANCER,
-        "drained": not old_ports & states.keys(),
-        "done": primary["rolloutState"] == "COMPLETED",
-    }
-
-
-async def reached(service: Service, balancer: LoadBalancer, old_ports: set[int]) -> dict[str, float]:
-    """Seconds from now until each phase was first seen to be over."""
-    started = time.monotonic()
-    found: dict[str, float] = {}
-    while True:
-        now = await asyncio.to_thread(phases, service, balancer, old_ports)
-        seconds = time.monotonic() - started
-        found |= {name: seconds for name, is_over in now.items() if is_over and name not in found}
-        if len(found) == len(now):
-            return found
-        assert seconds < _PATIENCE_SECONDS, f"the deployment hangs: {now}"
-        await asyncio.sleep(0.1)
-
-
-async def deploying(live: Live) -> list[Figure]:
-    """Ten tasks behind a load balancer, 100 % to 200 %."""
-    balancer = LoadBalancer(live)
-    target = {"targetGroupArn": balancer.group, "containerName": "main", "containerPort": 8080}
-    limits = {"minimumHealthyPercent": 100, "maximumPercent": 200}
-    service = Service(live, "bench-balanced", _SERVE, loadBalancers=[target], deploymentConfiguration=limits)
+async def floors(body: dict[str, Any], found: Seconds) -> None:
+    """What the engine itself needs for the same containers."""
+    bare = Bare(body)
     try:
-        await service.update(desiredCount=BEHIND_BALANCER)
-        while list(balancer.states().values()) != ["healthy"] * BEHIND_BALANCER:
-            await asyncio.sleep(0.2)
-        old_ports = set(balancer.states())
-        definition = service.define("1")
-        since = time.monotonic()
-        await service.update(taskDefinition=definition)
-        asked = time.monotonic() - since
-        found = {name: seconds + asked for name, seconds in (await reached(service, balancer, old_ports)).items()}
+        found["bare, one"] += [await bare.run(1, 1) for _ in range(KILLS)]
+        found["bare, rolled"] += [await bare.roll(MANY, width) for _ in range(ROLLS) for width in WIDTHS]
     finally:
-        service.delete()
-        balancer.delete()
-    how = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in sorted(found.items(), key=lambda each: each[1]))
-    what = f"rolling deployment of {BEHIND_BALANCER} tasks behind a load balancer, checks each {_CHECK_SECONDS} s"
-    return [Figure(what, max(found.values()), "s", how=f"since UpdateService: {how}")]
+        await bare.close()
+
+
+def figures(found: Seconds) -> list[Figure]:
+    def ratio(what: str, our: str, their: str, goal: float) -> Figure:
+        how = f"{spread(found[our])}; Swarm {spread(found[their])}"
+        return Figure(f"{what} ÷ Swarm", ratios(found[our], found[their]), goal=goal, how=how)
+
+    def least(what: str, name: str, whose: str) -> Figure:
+        return Figure(
+            what, statistics.median(found[name]), "s", how=f"the least that {whose} takes, {spread(found[name])}"
+        )
+
+    killed = "killed container of a service of {} replaced"
+    with_delay = "Swarm, killed of 1 with its delay"
+    return [
+        ratio(f"{killed.format(1)}, default restart delay", "ours, killed of 1", with_delay, 0.5),
+        *(
+            ratio(
+                f"{killed.format(count)}, restart delay 0", f"ours, killed of {count}", f"Swarm, killed of {count}", 0.5
+            )
+            for count in COUNTS
+        ),
+        least("create and start of one such container, bare", "bare, one", "a replacement"),
+        ratio(
+            f"{MANY} tasks rolled to a new spec, at once, old ones stopped first", "ours, rolled", "Swarm, rolled", 0.7
+        ),
+        least(f"{MANY} such containers told to stop and as many started meanwhile, bare", "bare, rolled", "a roll"),
+    ]
 
 
 async def _measure(live: Live) -> list[Figure]:
@@ -312,12 +238,20 @@ async def _measure(live: Live) -> list[Figure]:
     http = DockerHttp(DOCKER_HOST)
     limits = {"minimumHealthyPercent": 0, "maximumPercent": 100}
     service = Service(live, "bench", _COMMAND, deploymentConfiguration=limits)
+    found: Seconds = defaultdict(list)
+
+    async def release(number: int) -> None:
+        await service.update(taskDefinition=service.define(str(number + 1)))
+
+    side = Side(Containers(http, f"{FAMILY_LABEL}={FAMILY}"), lambda count: service.update(desiredCount=count), release)
     try:
-        async with swarm(TEST_IMAGE, _COMMAND, MEMORY_MIB) as peer:
-            sides = Sides(http, service, peer)
-            figures = [*await replacing(sides), await rolling(sides)]
-            await sides.scale(0)
-        return figures + await deploying(live)
+        await side.scaled(1)
+        body = await body_of(min(await side.containers.ids()))
+        for turn in range(TURNS):
+            await ours(side, found, turn)
+            await theirs(http, found, turn)
+        await floors(body, found)
+        return figures(found)
     finally:
         service.delete()
         await http.close()
@@ -328,7 +262,7 @@ async def _tidy() -> None:
     engine = DockerEngine(DOCKER_HOST, SystemClock())
     try:
         cgroups = Cgroups.detect(await engine.info(), wanted=True)
-        for container in await engine.list({_FAMILY_LABEL: _FAMILY}):
+        for container in await engine.list({FAMILY_LABEL: FAMILY}):
             with suppress(NotFound):
                 await engine.remove(container.id)
             with suppress(Transient):
@@ -337,15 +271,24 @@ async def _tidy() -> None:
         await engine.close()
 
 
-def measure() -> list[Figure]:
-    """The figures; brings up a Homeport of its own and takes it down again."""
+def measured(measure: Callable[[Live], Awaitable[list[Figure]]]) -> list[Figure]:
+    """The figures that `measure` takes of a Homeport of its own, which is taken down again."""
     with tempfile.TemporaryDirectory() as directory:
         live = Live(Path(directory), agent_options=["--stop-timeout=1"])
         try:
-            return asyncio.run(_measure(live.up()))
+            return asyncio.run(_alive(measure, live))
         finally:
             live.down()
             asyncio.run(_tidy())
+
+
+async def _alive(measure: Callable[[Live], Awaitable[list[Figure]]], live: Live) -> list[Figure]:
+    return await measure(live.up())
+
+
+def measure() -> list[Figure]:
+    """The ratios to Docker Swarm."""
+    return measured(_measure)
 
 
 if __name__ == "__main__":
