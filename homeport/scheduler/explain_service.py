@@ -6,14 +6,14 @@ most telling comes first: what has ended, what holds starts back, what lacks roo
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from homeport.model.deployment import Deployment, ServiceDeployment
 from homeport.model.load_balancer import Target
 from homeport.model.rules.task_sets import computed_count
 from homeport.model.service import Service, TaskSet
-from homeport.model.status import DesiredStatus, TaskStatus
+from homeport.model.status import DesiredStatus, StopCode, TaskStatus
 from homeport.model.task import Task
 from homeport.scheduler.explain import Explanation
 
@@ -25,7 +25,7 @@ _OVER = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
 class Facts(NamedTuple):
     """Rows about one service. `tasks` are those that have not STOPPED, `targets` theirs by task ARN.
 
-    `placement`: a dry run of placing what is missing, where something is. `now` in epoch seconds.
+    `failure`: the task that failed last (`last_failure`). `placement`: a dry run of placing what is missing, where something is. `now` in epoch seconds.
     """
 
     service: Service
@@ -36,11 +36,24 @@ class Facts(NamedTuple):
     targets: dict[str, Sequence[Target]]
     placement: Explanation | None
     now: float
+    failure: Task | None = None
 
 
 def kept(tasks: Sequence[Task]) -> list[Task]:
     """Tasks that are to run."""
     return [task for task in tasks if task.desired_status is DesiredStatus.RUNNING]
+
+
+def last_failure(tasks: Iterable[Task], deployment_ids: Collection[str]) -> Task | None:
+    """Of the tasks of these deployments that ended by a fault of their own, the one that did so last."""
+    failed = [task for task in tasks if task.is_stopped and task.started_by in deployment_ids and _has_failed(task)]
+    return max(failed, key=lambda task: task.stopped_at or 0.0, default=None)
+
+
+def _has_failed(task: Task) -> bool:
+    if task.stop_code is StopCode.SERVICE_SCHEDULER_INITIATED:
+        return (task.stopped_reason or "").startswith("Task failed ")
+    return task.stop_code in (StopCode.TASK_FAILED_TO_START, StopCode.ESSENTIAL_CONTAINER_EXITED)
 
 
 def waits_of(facts: Facts) -> tuple[str, ...]:
@@ -49,7 +62,15 @@ def waits_of(facts: Facts) -> tuple[str, ...]:
         return ("The service has been deleted.",)
     if facts.service.status == "DRAINING":
         return (f"The service is being deleted: {_tasks(len(facts.tasks))} not STOPPED yet.",)
-    return (*_attempt(facts), *_throttle(facts), *_missing(facts), *_starting(facts), *_checks(facts), *_leaving(facts))
+    waits = (
+        *_attempt(facts),
+        *_throttle(facts),
+        *_missing(facts),
+        *_starting(facts),
+        *_checks(facts),
+        *_leaving(facts),
+    )
+    return (*waits, *_failure(facts)) if waits else ()
 
 
 def steady_sentence(facts: Facts) -> str:
@@ -96,8 +117,22 @@ def _throttle(facts: Facts) -> Iterator[str]:
         if each.start_after is not None and each.start_after > facts.now:
             yield (
                 f"Deployment {each.id} starts no tasks for another {_seconds(each.start_after, facts.now)}:"
-                f" {each.start_failures} times in a row its tasks stopped before they ran."
+                f" {_times(each.start_failures)} its tasks stopped before they ran."
             )
+
+
+def _times(count: int) -> str:
+    return "the last time" if count == 1 else f"the last {count} times"
+
+
+def _failure(facts: Facts) -> Iterator[str]:
+    """Why it may go on like this: what the task that failed last died of."""
+    task = facts.failure
+    if task is None:
+        return
+    codes = [f"{each.name} exited with {each.exit_code}" for each in task.containers if each.exit_code]
+    why = "; ".join([(task.stopped_reason or "").rstrip("."), *codes])
+    yield f"The task that failed last, {_seconds(facts.now, task.stopped_at or facts.now)} ago, is {task.id}: {why}."
 
 
 def _missing(facts: Facts) -> Iterator[str]:

@@ -7,7 +7,7 @@ from homeport.model.rules.capabilities import placement_attributes
 from homeport.model.rules.launch import EXTERNAL
 from homeport.model.service import Service
 from homeport.scheduler.explain import Explanation, explain
-from homeport.scheduler.explain_service import Facts, kept, steady_sentence, waits_of
+from homeport.scheduler.explain_service import Facts, kept, last_failure, steady_sentence, waits_of
 from homeport.scheduler.place import Wanted
 from homeport.shapes import homeport as shapes
 from homeport.store.store import Tx
@@ -30,16 +30,20 @@ def explain_service(ctx: Context, tx: Tx, request: shapes.ExplainServiceRequest)
 
 def _facts(ctx: Context, tx: Tx, service: Service) -> Facts:
     tasks = tuple(task for task in tx.tasks.by(unsettled_of=service.arn) if not task.is_stopped)
+    deployments = tuple(tx.deployments.by(service_arn=service.arn))
+    task_sets = tuple(tx.task_sets.by(service_arn=service.arn))
+    starters = {each.id for each in deployments} | {each.id for each in task_sets}
     attempts = tx.service_deployments.by(service_arn=service.arn)
     return Facts(
         service=service,
-        deployments=tuple(tx.deployments.by(service_arn=service.arn)),
+        deployments=deployments,
         attempt=max(attempts, key=lambda each: each.created_at, default=None),
-        task_sets=tuple(tx.task_sets.by(service_arn=service.arn)),
+        task_sets=task_sets,
         tasks=tasks,
         targets={task.arn: targets for task in tasks if (targets := tx.targets.by(owner=task.arn))},
         placement=_placement(ctx, tx, service, service.desired_count - len(kept(tasks))),
         now=tx.now,
+        failure=last_failure(tx.tasks.by(service_arn=service.arn), starters),
     )
 
 

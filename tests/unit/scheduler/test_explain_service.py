@@ -11,10 +11,10 @@ from homeport.model.load_balancer import Target
 from homeport.model.resources import Resources
 from homeport.model.service import Service, TaskSet
 from homeport.model.service_changes import begin_deployment
-from homeport.model.status import DesiredStatus, TaskStatus
+from homeport.model.status import DesiredStatus, StopCode, TaskStatus
 from homeport.model.task import Container, Task
 from homeport.scheduler.explain import Explanation
-from homeport.scheduler.explain_service import Facts, steady_sentence, waits_of
+from homeport.scheduler.explain_service import Facts, last_failure, steady_sentence, waits_of
 from homeport.shapes import ecs as shapes
 
 ARN = "arn:aws:ecs:us-east-1:123456789012:service/default/web"
@@ -60,6 +60,13 @@ def a_task(number=1, *, status=TaskStatus.RUNNING, checked=None, **more):
     return Task(**(fields | more))
 
 
+def a_failed_task(number, ago, code, reason, exit_code=None, **more):
+    task = a_task(
+        number, status=TaskStatus.STOPPED, stop_code=code, stopped_reason=reason, stopped_at=NOW - ago, **more
+    )
+    return replace(task, containers=(replace(task.containers[0], exit_code=exit_code),))
+
+
 def a_target(number=1, **more):
     fields = {"key": str(number), "target_group_arn": GROUP, "id": "i-1", "port": number, "registered_at": 1.0}
     return Target(**(fields | more))
@@ -90,6 +97,20 @@ def test_service_when_all_is_well_then_it_waits_for_nothing():
     given = facts(*BOTH)
     assert waits_of(given) == ()
     assert steady_sentence(given) == "The service is steady: 2 of 2 tasks run and pass their checks."
+
+
+def test_last_failure_when_tasks_ended_then_the_newest_that_ended_by_a_fault_of_its_own():
+    pulled = a_failed_task(1, 20, StopCode.TASK_FAILED_TO_START, "CannotPullContainerError: no")
+    sick = a_failed_task(2, 10, StopCode.SERVICE_SCHEDULER_INITIATED, "Task failed container health checks")
+    others = (
+        a_failed_task(3, 1, StopCode.SERVICE_SCHEDULER_INITIATED, "Scaling activity initiated by (deployment x)"),
+        a_failed_task(4, 1, StopCode.USER_INITIATED, "Task stopped by user"),
+        a_failed_task(5, 1, StopCode.TASK_FAILED_TO_START, "no", started_by="ecs-svc/long-ago"),
+    )
+    assert last_failure((*BOTH, pulled, sick, *others), {PRIMARY.id}) == sick
+    assert last_failure((*BOTH, pulled, *others), {PRIMARY.id}) == pulled
+    assert last_failure((*BOTH, *others), {PRIMARY.id}) is None
+    assert waits_of(facts(*BOTH, failure=pulled)) == ()
 
 
 LOAD_BALANCED = {"load_balancers": (shapes.LoadBalancer(target_group_arn=GROUP),)}
@@ -155,7 +176,19 @@ CASES = {
     ),
     "throttle": (
         facts(*BOTH, deployments=(replace(PRIMARY, start_after=NOW + 20, start_failures=3),)),
-        f"Deployment {PRIMARY.id} starts no tasks for another 20 s: 3 times in a row its tasks stopped before they ran.",
+        f"Deployment {PRIMARY.id} starts no tasks for another 20 s: the last 3 times its tasks stopped before they ran.",
+    ),
+    "throttle once": (
+        facts(*BOTH, deployments=(replace(PRIMARY, start_after=NOW + 20, start_failures=1),)),
+        f"Deployment {PRIMARY.id} starts no tasks for another 20 s: the last time its tasks stopped before they ran.",
+    ),
+    "failure": (
+        facts(
+            a_task(),
+            a_task(2, status=TaskStatus.PENDING),
+            failure=a_failed_task(3, 5, StopCode.ESSENTIAL_CONTAINER_EXITED, "Essential container in task exited", 7),
+        ),
+        "The task that failed last, 5 s ago, is 3: Essential container in task exited; main exited with 7.",
     ),
     "failed": (
         facts(*BOTH, deployments=(replace(PRIMARY, rollout_state="FAILED", rollout_state_reason="why"),)),
