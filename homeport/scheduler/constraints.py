@@ -47,9 +47,9 @@ def needs_of(
     resources: Resources,
     constraints: Collection[Constraint],
     required_attributes: tuple[shapes.Attribute, ...],
-    group: str,
+    group: str | None = None,
 ) -> Needs:
-    """Raises ExpressionError for an expression that cannot be parsed."""
+    """`group` None: whatever the group (distinctInstance is then left out). Raises ExpressionError for an expression that cannot be parsed."""
     expressions = [parse(each.expression or "") for each in constraints if each.type == "memberOf"]
     return Needs(
         resources=resources,

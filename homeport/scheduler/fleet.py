@@ -67,8 +67,10 @@ class Host:
         count = self.groups.get(group, 0) + sign
         if count:
             self.groups[group] = count
+            self.cluster.groups.setdefault(group, {})[self] = None
         else:
             del self.groups[group]
+            self.cluster.forget_group(group, self)
 
     def _add_ports(self, resources: Resources, sign: int) -> None:
         for protocol, ports in (("tcp", resources.ports), ("udp", resources.ports_udp)):
@@ -91,13 +93,17 @@ class Host:
 
 
 class ClusterHosts:
-    """The hosts of one cluster in order of their last change, newest last; `readers` are views that follow it."""
+    """The hosts of one cluster in order of their last change, newest last; `readers` are views that follow it.
 
-    __slots__ = ("changes", "readers", "recent")
+    `groups`: on which hosts each task group has tasks.
+    """
+
+    __slots__ = ("changes", "groups", "readers", "recent")
 
     def __init__(self) -> None:
         self.changes = 0
         self.recent: dict[Host, int] = {}
+        self.groups: dict[str, dict[Host, None]] = {}
         self.readers: dict[Any, Any] = {}
 
     def touch(self, host: Host) -> None:
@@ -111,6 +117,13 @@ class ClusterHosts:
             if change <= seen:
                 return
             yield host
+
+    def forget_group(self, group: str, host: Host) -> None:
+        """The host has no task of the group any more."""
+        hosts = self.groups[group]
+        del hosts[host]
+        if not hosts:
+            del self.groups[group]
 
     def forget(self, host: Host) -> None:
         """Remove a host for good; readers start anew, for they may still hold it."""

@@ -6,6 +6,7 @@ no heap at all.
 """
 
 import random
+from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 from typing import Any, Generic, TypeVar
 
@@ -32,6 +33,14 @@ class Shelf(Generic[ItemT]):
         self._buckets: dict[Key, list[ItemT]] = {}
         self._keys: list[Key] = []
         self._size = 0
+
+    def twin(self, twins: Mapping[Item, Any]) -> "Shelf[ItemT]":
+        """The same order of the items' twins."""
+        shelf: Shelf[ItemT] = Shelf()
+        shelf._buckets = {key: [twins[item] for item in bucket] for key, bucket in self._buckets.items()}
+        shelf._keys = list(self._keys)
+        shelf._size = self._size
+        return shelf
 
     def put(self, item: ItemT, key: Key | None) -> None:
         """Place or move an item; None takes it away."""

@@ -16,6 +16,8 @@ zones by (count, least free memory): (3, 512) before (3, 768) before (4, 256).
 """
 
 import random
+from collections.abc import Mapping
+from typing import Any
 
 from homeport.model.container_instance import ContainerInstance
 from homeport.scheduler.fleet import Host
@@ -43,11 +45,6 @@ class Order:
                 self.parts.append("host")
             else:
                 self.spreads.append((field.removeprefix(_ATTRIBUTE), len(self.parts)))
-
-    @property
-    def counts_tasks(self) -> bool:
-        """Whether the order depends on the tasks of the group."""
-        return bool(self.spreads) or "host" in self.parts
 
     def key(self, host: Host, count: int) -> Key:
         """The per-instance parts; `count` is how many tasks of the group the instance has."""
@@ -80,6 +77,12 @@ class Seat(Item):
         self.count = 0
         self.is_suitable = False
 
+    def twin(self, node: "Node") -> "Seat":
+        """The same place in another tree."""
+        seat = Seat(self.host, self.row, node)
+        seat.key, seat.index, seat.count, seat.is_suitable = self.key, self.index, self.count, self.is_suitable
+        return seat
+
 
 class Node(Item):
     """A value of an attribute spread (or the root). `count` is the number of the group's tasks below it."""
@@ -100,6 +103,13 @@ class Node(Item):
             node = self.children[value] = Node(self, position)
         return node
 
+    def twin(self, parent: "Node | None", twins: dict[Item, Any]) -> "Node":
+        """A copy of the node and those below it, entered in `twins`; their shelves are still empty."""
+        node = twins[self] = Node(parent, self.position)
+        node.key, node.index, node.count = self.key, self.index, self.count
+        node.children = {value: child.twin(node, twins) for value, child in self.children.items()}
+        return node
+
 
 class Tree:
     """The candidates of one pool in the order of its strategies."""
@@ -107,6 +117,18 @@ class Tree:
     def __init__(self, order: Order) -> None:
         self.order = order
         self.root = Node(None, 0)
+
+    def twin(self, seats: Mapping[Host, Seat]) -> tuple["Tree", dict[Host, Seat]]:
+        """A copy that goes its own way, with copies of the seats in it: a tenth of the work of seating all hosts."""
+        tree = Tree(self.order)
+        twins: dict[Any, Any] = {}
+        tree.root = self.root.twin(None, twins)
+        nodes = list(twins.items())
+        copies = {host: seat.twin(twins[seat.node]) for host, seat in seats.items()}
+        twins.update(zip(seats.values(), copies.values(), strict=True))
+        for node, twin in nodes:
+            twin.shelf = node.shelf.twin(twins)
+        return tree, copies
 
     def node(self, values: Values) -> Node:
         """The leaf for instances with these attribute values."""
