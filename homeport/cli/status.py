@@ -12,6 +12,9 @@ from rich.table import Table
 from homeport.base.local import is_running, read_state
 from homeport.cli import local
 
+_DESCRIBED_AT_ONCE = 10
+_MOST_SERVICES = 40
+
 
 def _print_load_balancer(console: Console, balancer: dict[str, Any]) -> None:
     color = {"active": "green", "provisioning": "yellow"}.get(balancer["state"], "red")
@@ -22,6 +25,18 @@ def _print_load_balancer(console: Console, balancer: dict[str, Any]) -> None:
         console.print(f"  {balancer['dnsName']}", soft_wrap=True)
     for url in balancer["urls"]:
         console.print(f"  curl {'-k ' if url.startswith('https') else ''}{url}" if url[-1] == "/" else f"  {url}")
+
+
+def _print_services(console: Console, services: list[dict[str, Any]]) -> None:
+    table = Table("service", "cluster", "tasks", "deployment", "of", box=None, pad_edge=False)
+    for each in services[:_MOST_SERVICES]:
+        is_well = each["running"] == each["desired"]
+        tasks = f"[{'green' if is_well else 'yellow'}]{each['running']} of {each['desired']}[/]"
+        color = {"COMPLETED": "green", "FAILED": "red"}.get(each["deployment"], "yellow")
+        table.add_row(each["name"], each["cluster"], tasks, f"[{color}]{each['deployment']}[/]", each["taskDefinition"])
+    console.print(table)
+    if len(services) > _MOST_SERVICES:
+        console.print(f"… and {len(services) - _MOST_SERVICES} more services")
 
 
 def collect(data_dir: Path) -> dict[str, Any]:
@@ -37,21 +52,58 @@ def collect(data_dir: Path) -> dict[str, Any]:
     facts["agent"]["containerInstanceArn"] = agent.get("containerInstanceArn")
     facts["region"] = server.get("region")
     facts["health"] = local.health(endpoint) if endpoint else None
-    facts["loadBalancers"] = _load_balancers(data_dir) if facts["health"] else []
+    return facts | (_asked(data_dir) if facts["health"] else {"services": [], "loadBalancers": []})
+
+
+def _asked(data_dir: Path) -> dict[str, Any]:
+    """What the endpoint tells of services and load balancers; `error` when it stopped answering meanwhile."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    facts: dict[str, Any] = {"services": [], "loadBalancers": []}
+    try:
+        facts["services"] = _services(data_dir)
+        facts["loadBalancers"] = _load_balancers(data_dir)
+    except (BotoCoreError, ClientError) as error:
+        facts["error"] = str(error)
     return facts
+
+
+def _services(data_dir: Path) -> list[dict[str, Any]]:
+    """Every service of every cluster: how many tasks run of how many, and how its newest deployment is."""
+    ecs = local.client(data_dir, "ecs")
+    found: list[dict[str, Any]] = []
+    for cluster in _paged(ecs, "list_clusters", "clusterArns"):
+        arns = _paged(ecs, "list_services", "serviceArns", cluster=cluster, maxResults=100)
+        for start in range(0, len(arns), _DESCRIBED_AT_ONCE):
+            batch = arns[start : start + _DESCRIBED_AT_ONCE]
+            found += map(_service, ecs.describe_services(cluster=cluster, services=batch)["services"])
+    return found
+
+
+def _paged(client: Any, operation: str, member: str, **request: Any) -> list[str]:
+    pages = client.get_paginator(operation).paginate(**request)
+    return [arn for page in pages for arn in page[member]]
+
+
+def _service(row: dict[str, Any]) -> dict[str, Any]:
+    newest: dict[str, Any] = next((each for each in row["deployments"] if each["status"] == "PRIMARY"), {})
+    return {
+        "name": row["serviceName"],
+        "cluster": row["clusterArn"].rsplit("/", 1)[1],
+        "desired": row["desiredCount"],
+        "running": row["runningCount"],
+        "pending": row["pendingCount"],
+        "deployment": newest.get("rolloutState", row["deploymentController"]["type"]),
+        "taskDefinition": newest.get("taskDefinition", "").rsplit("/", 1)[-1],
+    }
 
 
 def _load_balancers(data_dir: Path) -> list[dict[str, Any]]:
     """Every load balancer with its listeners, and how to reach it from this host."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     elb = local.client(data_dir, "elbv2")
-    try:
-        pages = elb.get_paginator("describe_load_balancers").paginate()
-        found = [row for page in pages for row in page["LoadBalancers"]]
-        return [_load_balancer(row, _listeners(elb, row["LoadBalancerArn"])) for row in found]
-    except (BotoCoreError, ClientError) as error:
-        return [{"name": "?", "state": "unknown", "reason": str(error), "urls": []}]
+    pages = elb.get_paginator("describe_load_balancers").paginate()
+    found = [row for page in pages for row in page["LoadBalancers"]]
+    return [_load_balancer(row, _listeners(elb, row["LoadBalancerArn"])) for row in found]
 
 
 def _listeners(elb: Any, arn: str) -> list[dict[str, Any]]:
@@ -100,8 +152,12 @@ def show_status(data_dir: Path, *, as_json: bool) -> int:
     table.add_row("data", facts["dataDir"])
     console = Console(highlight=False)
     console.print(table)
+    if facts["services"]:
+        _print_services(console, facts["services"])
     for balancer in facts["loadBalancers"]:
         _print_load_balancer(console, balancer)
+    if "error" in facts:
+        click.echo(f"the endpoint did not answer everything: {facts['error']}", err=True)
     if not facts["health"]:
         click.echo("start it with: homeport up", err=True)
     return 0 if facts["health"] else 1

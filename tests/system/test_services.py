@@ -81,6 +81,9 @@ def test_service_when_a_task_dies_then_replaced_at_once_and_explained(live):
         what="its replacement",
     )
     live.wait(other, "RUNNING")
+    (shown,) = [each for each in live.status()["services"] if each["name"] == "cli-dies"]
+    assert (shown["running"], shown["desired"], shown["taskDefinition"]) == (1, 1, "cli-dies:1")
+    assert "1 of 1" in live.homeport("status").stdout
     live.ecs.delete_service(service="cli-dies", force=True)
     live.aws("ecs", "wait", "services-inactive", "--services", "cli-dies")
 
