@@ -5,7 +5,7 @@ Agents are stand-ins that acknowledge what they are sent and report each task RU
 rules as the API. There is no journal and no HTTP, so processor time is the control plane's own (with that of the
 stand-ins' reports). Virtual seconds are what an operator would see if processor time were nothing: the greater of both
 is the least that a real region needs. A task counts towards a steady state once it has run for 40 s. Then 100 instances
-fall silent at once: they count as lost after 60 s, and all their tasks are replaced. At last nothing happens for ten
+fall silent at once: they count as lost after 30 s, and all their tasks are replaced. At last nothing happens for ten
 virtual minutes; heartbeats of agents are not in that figure.
 """
 
@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from bench.figure import Figure, number
 from bench.placement import ARNS, CLUSTER, NoJournal, instance
-from homeport.base.config import ServerConfig
+from homeport.base.config import DEFAULT_INSTANCE_LOST_AFTER, ServerConfig
 from homeport.base.ids import Ids
 from homeport.base.log import configure_logging
 from homeport.base.seal import Sealer
@@ -41,7 +41,7 @@ from tests.sim.loop import VirtualClock, run_virtually
 
 SERVICES, TASKS, INSTANCES, LOST = 1_000, 50, 1_000, 100
 _START_SECONDS = 1.0
-_LOST_AFTER = 60.0
+_LOST_AFTER = DEFAULT_INSTANCE_LOST_AFTER
 _REST_SECONDS = 600.0
 _LOOK_EVERY = 0.5
 _MOST_VIRTUAL_SECONDS = 3_600.0

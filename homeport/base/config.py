@@ -6,13 +6,15 @@ from msgspec import Struct
 
 DEFAULT_PORT = 4566
 DEFAULT_REGION = "us-east-1"
+DEFAULT_INSTANCE_LOST_AFTER = 30.0
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True):
     """The control plane. All times in seconds.
 
     `instance_lost_after`: how long an agent may be away before its container instance counts as terminated and its
-    tasks as lost. `task_retention`: how long STOPPED tasks stay visible (ECS: at least an hour).
+    tasks as lost. `heartbeat_interval`: how often each agent is asked for a sign of life; one that leaves two unanswered is
+    away. `task_retention`: how long STOPPED tasks stay visible (ECS: at least an hour).
     `inactive_retention`: how long INACTIVE clusters and container instances stay visible.
     `hosts_file`: where the names of load balancers are kept for this host's programs (None: nowhere).
     `lambda_endpoint`: URL at which Lambda functions of lifecycle hooks are invoked (None: such hooks are refused).
@@ -22,11 +24,11 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     region: str = DEFAULT_REGION
-    instance_lost_after: float = 60.0
+    instance_lost_after: float = DEFAULT_INSTANCE_LOST_AFTER
     task_retention: float = 3600.0
     inactive_retention: float = 3600.0
     credentials_lifetime: float = 6 * 3600.0
-    heartbeat_interval: float = 30.0
+    heartbeat_interval: float = 10.0
     hosts_file: Path | None = None
     lambda_endpoint: str | None = None
     log_level: str = "info"

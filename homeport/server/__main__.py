@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from homeport.base.config import DEFAULT_PORT, DEFAULT_REGION, ServerConfig
+from homeport.base.config import DEFAULT_INSTANCE_LOST_AFTER, DEFAULT_PORT, DEFAULT_REGION, ServerConfig
 from homeport.base.local import default_data_dir
 from homeport.base.log import configure_logging
 from homeport.server.app import run_server
@@ -29,7 +29,7 @@ from homeport.server.bootstrap import WrongRegionError
 @click.option(
     "--instance-lost-after",
     type=float,
-    default=60.0,
+    default=DEFAULT_INSTANCE_LOST_AFTER,
     show_default=True,
     help="Seconds an agent may be away before its host counts as lost.",
 )

@@ -152,10 +152,10 @@ def test_status_when_it_is_none_of_the_apis_then_connection_is_closed():
     virtually(scenario)
 
 
-def test_heartbeats_when_nothing_is_published_then_each_30_seconds():
+def test_heartbeats_when_nothing_is_published_then_each_10_seconds():
     async def scenario(plane, telemeter):
         await plane.clock.sleep(120)
-        assert len([each for each in telemeter.received if isinstance(each, tcs.HeartbeatMessage)]) == 5
+        assert len([each for each in telemeter.received if isinstance(each, tcs.HeartbeatMessage)]) == 13
 
     virtually(scenario)
 
