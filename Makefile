@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 SEEDS ?= 200
 
-.PHONY: setup docker demo test sim system check bench generate docs lock clean
+.PHONY: setup docker tools demo test sim system check bench generate docs lock clean
 
 setup: .venv/.done
 .venv/.done: pyproject.toml constraints.txt scripts/setup-venv
@@ -12,10 +12,13 @@ setup: .venv/.done
 docker:
 	scripts/setup-docker
 
+tools:
+	scripts/setup-tools
+
 demo: setup docker            ## a real task on a real engine, in under a minute
 	$(PY) -m homeport.cli.demo
 
-test: setup docker check      ## every test
+test: setup docker tools check      ## every test
 	$(PY) -m pytest -n 2 --dist loadgroup
 	$(MAKE) sim
 	$(MAKE) system
@@ -23,7 +26,7 @@ test: setup docker check      ## every test
 sim: setup                    ## whole regions in virtual time, with faults; SEEDS=200
 	$(PY) -m tests.sim --seeds $(SEEDS)
 
-system: setup docker          ## real processes, real containers, real kills
+system: setup docker tools          ## real processes, real containers, real kills
 	$(PY) -m pytest tests/system -p no:randomly --timeout 400 -n 3 --dist loadfile
 
 check: setup                  ## format, lint, types, layers, generated files

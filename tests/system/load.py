@@ -2,11 +2,12 @@
 
 Keep-alive connections send one request after another. Every request counts, and every one that is not answered with a
 status below 500 is a failure with its reason. A connection that the other end had closed before the request was sent is
-opened anew, as any client does.
+opened anew, as any client does. Beside it wrk asks as fast as it can on a few connections.
 """
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -68,23 +69,49 @@ class Load:
         return fields.get("connection") != "close"
 
 
-class LoadProcess:
-    """The generator as a process of its own, as a context manager; `result` afterwards."""
+class Wrk:
+    """wrk until told to stop: what it counted, in the words of `Load`."""
 
-    def __init__(self, host, port, *, path="/", connections=8):
+    def __init__(self, host, port, path, connections):
+        command = ["wrk", "-t1", f"-c{connections}", "-d1h", "--timeout", "10s", f"http://{host}:{port}{path}"]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def stop(self):
+        self._process.send_signal(signal.SIGINT)
+        text, _ = self._process.communicate(timeout=30)
+        failures = {name: int(count) for name, count in re.findall(r"(connect|read|write|timeout) (\d+)", text)}
+        (failures["status"],) = map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", text) or [0])
+        (served,) = map(int, re.findall(r"(\d+) requests in", text))
+        return {
+            "served": served - failures["status"],
+            "failed": sum(failures.values()),
+            "failures": {name: count for name, count in failures.items() if count},
+        }
+
+
+class LoadProcess:
+    """The generator as a process of its own, and wrk on `fast` connections, as a context manager; `result` afterwards."""
+
+    def __init__(self, host, port, *, path="/", connections=8, fast=0):
         self._command = [sys.executable, "-m", "tests.system.load", host, str(port), path, str(connections)]
+        self._wrk = (host, port, path, fast) if fast else None
         self.result = None
 
     def __enter__(self):
         root = Path(__file__).parents[2]
         self._process = subprocess.Popen(self._command, cwd=root, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout.readline() == "ready\n"
+        self._fast = Wrk(*self._wrk) if self._wrk else None
         return self
 
     def __exit__(self, *_):
+        fast = self._fast.stop() if self._fast else None
         self._process.terminate()
         output, _ = self._process.communicate(timeout=30)
         self.result = json.loads(output)
+        if fast is not None:
+            self.result["wrk"] = fast
+            self.result["failed"] += fast["failed"]
 
 
 async def main(host, port, path="/", connections="8"):

@@ -159,8 +159,8 @@ def test_deployments_when_they_shift_traffic_under_load_then_no_request_fails(si
         "roleArn": ROLE,
         "lifecycleStages": ["POST_SCALE_UP", "PRODUCTION_TRAFFIC_SHIFT"],
     }
-    with LoadProcess(site.address, 80) as load:
-        site.deploy("r2", strategy="BLUE_GREEN", bakeTimeInMinutes=0, lifecycleHooks=[pause, checks])
+    with LoadProcess(site.address, 80, fast=2) as load:
+        site.deploy("r2", strategy="BLUE_GREEN", bakeTimeInMinutes=1, lifecycleHooks=[pause, checks])
         paused = site.at("POST_TEST_TRAFFIC_SHIFT")
         assert (site.answers(), until(lambda: site.answers(8080) == "r2", 5)) == ("r1", True)
         (hook,) = paused["lifecycleHookDetails"]
@@ -173,7 +173,7 @@ def test_deployments_when_they_shift_traffic_under_load_then_no_request_fails(si
     assert quiet(load.result) == {"r1", "r2"}
     assert [call["lifecycleStage"] for _, call in functions.calls] == ["POST_SCALE_UP", "PRODUCTION_TRAFFIC_SHIFT"]
 
-    with LoadProcess(site.address, 80) as load:
+    with LoadProcess(site.address, 80, fast=2) as load:
         canary = {"canaryPercent": 25.0, "canaryBakeTimeInMinutes": 5}
         site.deploy("r3", strategy="CANARY", canaryConfiguration=canary, bakeTimeInMinutes=0, lifecycleHooks=[])
         found = site.at("PRODUCTION_TRAFFIC_SHIFT")
@@ -188,7 +188,7 @@ def test_deployments_when_they_shift_traffic_under_load_then_no_request_fails(si
 
 @pytest.mark.timeout(300)
 def test_deployment_when_the_server_is_killed_at_its_stages_then_it_goes_on(site):
-    with LoadProcess(site.address, 80) as load:
+    with LoadProcess(site.address, 80, fast=2) as load:
         pause = {"targetType": "PAUSE", "lifecycleStages": ["PRE_PRODUCTION_TRAFFIC_SHIFT"]}
         linear = {"stepPercent": 50.0, "stepBakeTimeInMinutes": 0}
         site.deploy("r4", strategy="LINEAR", linearConfiguration=linear, bakeTimeInMinutes=0, lifecycleHooks=[pause])

@@ -11,7 +11,7 @@ from tests.system.live import Live, until
 from tests.system.load import LoadProcess
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="addresses need root")
-CLIENTS = 8
+CLIENTS, FAST_CLIENTS = 8, 2
 NAME = "loaded"
 
 
@@ -95,7 +95,7 @@ class Step:
 
     def __init__(self, loaded, name, *, failed=0):
         self._name, self._failed = name, failed
-        self._load = LoadProcess(loaded.address, 80, connections=CLIENTS)
+        self._load = LoadProcess(loaded.address, 80, connections=CLIENTS, fast=FAST_CLIENTS)
 
     def __enter__(self):
         self._started = time.monotonic()
@@ -144,7 +144,7 @@ def test_service_when_scaled_rolled_and_killed_under_load_then_only_a_dead_conta
         loaded.update(taskDefinition=loaded.define("r2"))
         loaded.settled(3)
     assert step.answered == {"r1", "r2"}
-    with Step(loaded, "kill a container", failed=CLIENTS) as step:
+    with Step(loaded, "kill a container", failed=CLIENTS + FAST_CLIENTS) as step:
         port, container = min(loaded.containers().items())
         subprocess.run(["docker", "kill", container], check=True, capture_output=True, timeout=30)
         until(lambda: port not in loaded.health(), 10, what="the dead target gone")
