@@ -81,8 +81,9 @@ class Hands:
     async def process_end(self, container: ContainerRecord) -> Change:
         """What the end of the container's process changes. Raises NotFound if it cannot be waited for."""
         await self._engine.process_end(container.docker_id or container.docker_name, container.pid)
+        now = self._clock.now()
         return lambda task: lifecycle.with_container(
-            task, lifecycle.process_ended(_get(task, container.name), container.pid)
+            task, lifecycle.process_ended(_get(task, container.name), container.pid, now)
         )
 
     def saw(self, name: str, state: ContainerState) -> Change:

@@ -158,7 +158,7 @@ def observed(task: TaskRecord, container: ContainerRecord, state: ContainerState
         health_since=state.health_since,
         health_output=state.health_output,
         pid=state.pid,
-        is_ending=container.is_ending and state.pid == container.pid,
+        ended_at=container.ended_at if state.pid == container.pid else None,
     )
     if container.known is _STOPPED:
         return replace(container, finished_at=container.finished_at or state.finished_at)
@@ -216,13 +216,13 @@ def should_restart(task: TaskRecord, container: ContainerRecord, exit_code: int 
     return since is not None and now - since >= period
 
 
-def process_ended(container: ContainerRecord, pid: int) -> ContainerRecord:
+def process_ended(container: ContainerRecord, pid: int, now: float) -> ContainerRecord:
     """The record once its process is over. What may be started again by its policy depends on how, so is not judged."""
     policy = container.spec.restart_policy
     may_restart = policy is not None and policy.enabled
     if container.pid != pid or container.known is not _RUNNING or may_restart:
         return container
-    return replace(container, is_ending=True)
+    return replace(container, ended_at=now)
 
 
 def vanished(container: ContainerRecord, now: float) -> ContainerRecord:
@@ -254,7 +254,7 @@ def next_actions(task: TaskRecord, now: float) -> tuple[Action, ...]:
         return tuple(
             Stop(container.name, container.spec.stop_timeout)
             for container in task.containers
-            if container.known is not _STOPPED and not container.is_ending and _can_stop(task, container)
+            if container.known is not _STOPPED and container.ended_at is None and _can_stop(task, container)
         )
     resources = _resources_to_provision(task)
     steps = (_next_step(task, container, now, provisioned=not resources) for container in task.containers)

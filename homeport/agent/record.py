@@ -28,8 +28,8 @@ class ContainerStatus(IntEnum):
 class ContainerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`endpoint_id` is the unguessable name in `/v3/ID`, `/v4/ID` and `/api/ID`. Instants in epoch seconds.
 
-    `reason` is `NAME: text` as the control plane is told. `sent_status` is what was last acknowledged. `is_ending`: its
-    process is over, and the engine has yet to tell how.
+    `reason` is `NAME: text` as the control plane is told. `sent_status` is what was last acknowledged. `ended_at`: its
+    process is over since then, and the engine has yet to tell how.
     """
 
     spec: acs.Container
@@ -51,7 +51,7 @@ class ContainerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     log_driver: str = ""
     log_options: dict[str, str] = {}
     pid: int = 0
-    is_ending: bool = False
+    ended_at: float | None = None
     created_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None

@@ -54,7 +54,7 @@ def pending_report(task: TaskRecord, cluster: str) -> Report | None:
             containers=tuple(_change(each) for each in task.containers if each.name in changed),
             pull_started_at=task.pull_started_at,
             pull_stopped_at=task.pull_stopped_at,
-            execution_stopped_at=task.execution_stopped_at if is_stopped else None,
+            execution_stopped_at=task.execution_stopped_at if is_stopped else _over_since(task),
         ),
         task=max(task.sent, reached),
         containers=changed,
@@ -77,11 +77,21 @@ def _is_ending(task: TaskRecord) -> bool:
     """Whether a task that runs, and is known to, will be STOPPED as soon as the engine tells how a container ended.
 
     The Amazon ECS agent has no such report: it waits for the engine. Told early, a load balancer and the service
-    scheduler need not wait for the engine to take down a dead container's network.
+    scheduler need not wait for the engine to take down a dead container's network. Of a task that was told to stop
+    it is news only that all of it is over.
     """
-    if task.known is not _RUNNING or task.sent is not _RUNNING or task.desired is _STOPPED:
+    if task.known is not _RUNNING or task.sent is not _RUNNING:
         return False
-    return any(each.is_ending and each.spec.essential for each in task.containers)
+    if task.desired is _STOPPED:
+        return _over_since(task) is not None
+    return any(each.ended_at is not None and each.spec.essential for each in task.containers)
+
+
+def _over_since(task: TaskRecord) -> float | None:
+    """Since when no process of the task is left; None while there may be one."""
+    ends = [each.finished_at if each.known is _STOPPED else each.ended_at for each in task.containers]
+    known = [end for end in ends if end is not None]
+    return max(known) if known and len(known) == len(ends) else None
 
 
 def _reached(known: ContainerStatus) -> ContainerStatus:

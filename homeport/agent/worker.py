@@ -204,7 +204,7 @@ class TaskWorker:
             self.fold(change)
             await self._clock.sleep(_TOLD_WITHIN)
             record = self.record.container(container.name)
-            if record is not None and record.is_ending and record.known is not ContainerStatus.STOPPED:
+            if record is not None and record.ended_at is not None and record.known is not ContainerStatus.STOPPED:
                 self.look_at(container.name)
 
     def _set_alarm(self) -> None:

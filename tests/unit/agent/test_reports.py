@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from homeport.agent.accept import new_record
-from homeport.agent.lifecycle import settle, with_container
+from homeport.agent.lifecycle import settle, stopping, with_container
 from homeport.agent.record import ContainerStatus, TaskRecord
 from homeport.agent.reports import acknowledged, network_bindings, pending_report
 from homeport.drivers.engine import PortBinding
@@ -65,17 +65,27 @@ def test_side_container_that_exits_is_urgent_while_the_task_runs() -> None:
 
 def test_ended_process_of_an_essential_container_is_told_once_before_how_it_ended() -> None:
     task = a_record(main=(ContainerStatus.RUNNING, {}), side=(ContainerStatus.RUNNING, {}))
-    ending = changed(task, main=(ContainerStatus.RUNNING, {"is_ending": True}))
+    ending = changed(task, main=(ContainerStatus.RUNNING, {"ended_at": 5.0}))
     assert pending_report(ending, "default").request.status == "RUNNING"  # that it runs comes first
     task = acknowledged(task, pending_report(task, "default"))
-    assert pending_report(changed(task, side=(ContainerStatus.RUNNING, {"is_ending": True})), "default") is None
-    ending = changed(task, main=(ContainerStatus.RUNNING, {"is_ending": True}))
+    assert pending_report(changed(task, side=(ContainerStatus.RUNNING, {"ended_at": 5.0})), "default") is None
+    ending = changed(task, main=(ContainerStatus.RUNNING, {"ended_at": 5.0}))
     report = pending_report(ending, "default")
     assert (report.request.status, report.is_urgent, report.request.containers) == ("STOPPING", True, ())
+    assert report.request.execution_stopped_at is None  # the other container goes on until it is stopped
     ending = acknowledged(ending, report)
     assert pending_report(ending, "default") is None
     ended = changed(ending, main=(ContainerStatus.STOPPED, {"exit_code": 0}), side=(ContainerStatus.STOPPED, {}))
     assert pending_report(ended, "default").request.status == "STOPPED"
+
+
+def test_task_that_was_told_to_stop_is_told_to_be_over_when_no_process_is_left() -> None:
+    task = a_record(main=(ContainerStatus.RUNNING, {}), side=(ContainerStatus.RUNNING, {}))
+    task = stopping(acknowledged(task, pending_report(task, "default")))
+    one = changed(task, main=(ContainerStatus.RUNNING, {"ended_at": 5.0}))
+    assert pending_report(one, "default") is None
+    report = pending_report(changed(one, side=(ContainerStatus.RUNNING, {"ended_at": 6.0})), "default")
+    assert (report.request.status, report.request.execution_stopped_at) == ("STOPPING", 6.0)
 
 
 def test_started_container_of_a_pending_task_can_wait() -> None:
