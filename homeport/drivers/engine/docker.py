@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
 from homeport.base.clock import Clock
 from homeport.base.errors import NotFound, Permanent, Transient
@@ -25,6 +26,7 @@ from homeport.drivers.engine.docker_json import (
     image_state,
     registry_failure,
 )
+from homeport.drivers.engine.kernel_log import killed_for_memory
 from homeport.drivers.engine.process import process_end
 from homeport.drivers.engine.reference import parse_reference
 
@@ -39,6 +41,8 @@ MANIFEST_SECONDS = 60.0
 PULL_FIRST_SECONDS = 300.0
 PULL_SILENT_SECONDS = 60.0
 PULL_TOTAL_SECONDS = 7200.0
+
+KILLED = 137  # the exit code of a process that SIGKILL ended
 
 # Refusals to remove something that pass when its other users are gone.
 _BUSY = ("already in progress", "volume is in use", "device or resource busy", "failed to remove root filesystem")
@@ -100,9 +104,13 @@ class DockerEngine:
         return tuple(state for state in states if state is not None)
 
     async def inspect(self, container_id: str) -> ContainerState:
-        return container_state(
-            await self._http.call("GET", f"/containers/{container_id}/json", seconds=INSPECT_SECONDS)
-        )
+        raw = await self._http.call("GET", f"/containers/{container_id}/json", seconds=INSPECT_SECONDS)
+        state = container_state(raw)
+        if state.exit_code != KILLED or state.oom_killed or state.started_at is None:
+            return state
+        age = self._clock.now() - state.started_at
+        oom_killed = await asyncio.to_thread(killed_for_memory, state.id, self._clock.monotonic() - age)
+        return replace(state, oom_killed=oom_killed)
 
     async def process_end(self, container_id: str, pid: int) -> None:
         await process_end(pid, container_id)
