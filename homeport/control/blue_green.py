@@ -210,6 +210,7 @@ def _scale(
                 {},
                 rolling.in_order(round_, own, count),
                 may_start=rolling.may_start(round_, deployment),
+                stopping=round_.stopping(deployment_id),
             )
         rolling.carry_out(round_, view, plan._replace(start=0, restart={deployment_id: plan.start}))
         round_.change_deployment(deployment_id, desired_count=count)

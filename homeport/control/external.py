@@ -40,7 +40,9 @@ def _plan(round_: Round, task_set: TaskSet, own: list[LiveTask]) -> RolloutPlan:
     limits = rolling.limits_of(round_.service.deployment_configuration, count)
     # Nothing is rolled out within a task set; there is always room to replace one task.
     limits = Limits(count, limits.minimum_healthy_percent, max(200, limits.maximum_percent))
-    return plan_rollout(limits, task_set.id, {}, rolling.in_order(round_, own, count))
+    return plan_rollout(
+        limits, task_set.id, {}, rolling.in_order(round_, own, count), stopping=round_.stopping(task_set.id)
+    )
 
 
 def _carry_out(round_: Round, view: rolling.View, task_set: TaskSet, plan: RolloutPlan) -> None:

@@ -39,15 +39,16 @@ def surplus(round_: Round, tasks: Sequence[LiveTask], limits: Limits) -> Surplus
         if round_.service.rebalancing_since is not None:
             round_.change(rebalancing_since=None)
         return Surplus()
-    # Tasks that leave a draining instance are replaced anyway: taken for a surplus they would beget ever more.
+    # Tasks that leave a draining instance are replaced anyway: taken for a surplus they would beget ever more. And what
+    # is stopping still takes its place under the maximum percent.
     staying = [task for task in tasks if not task.is_leaving]
-    is_draining = len(staying) < len(tasks)
+    is_moving = len(staying) < len(tasks) or round_.stopping() > 0
     unsure = sum(task.condition is not Condition.HEALTHY for task in staying)
     too_many = len(staying) - limits.desired_count
     if round_.service.rebalancing_since is None:
-        is_steady = round_.service.steady_since is not None and not (unsure or too_many or is_draining)
+        is_steady = round_.service.steady_since is not None and not (unsure or too_many or is_moving)
         return _judge(round_, limits) if is_steady else Surplus()
-    if unsure or too_many or is_draining:
+    if unsure or too_many or is_moving:
         return Surplus(max(0, min(unsure, too_many)))
     return _judge(round_, limits)
 

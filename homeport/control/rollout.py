@@ -4,11 +4,14 @@ Every round looks at what is there and makes as much progress as the limits allo
 rounds. The limits (Developer Guide, "Deploy Amazon ECS services by replacing tasks"):
 
     floor   = ceil(desired x minimumHealthyPercent)    healthy tasks never fall below it by our own stops
-    ceiling = floor(desired x maximumPercent)          tasks that run or are starting never rise above it by our starts
+    ceiling = floor(desired x maximumPercent)          tasks not STOPPED yet never rise above it by our starts
 
 Worked example, desired 3, 100 % / 200 %: ceiling 6, floor 3. Three old healthy tasks: start 3 new ones. As each new
 one becomes healthy there is one healthy task above the floor, and one old task stops. Desired 4, 50 % / 100 %:
 ceiling 4, floor 2. No room to start, so two old tasks stop, two new ones start, and so on.
+
+A task that is stopping takes its place under the ceiling until it has STOPPED: with 0 % / 100 % there are never two
+copies of a task, however long one takes to end.
 """
 
 import math
@@ -82,10 +85,12 @@ def plan_rollout(
     tasks: Sequence[LiveTask],
     *,
     may_start: bool = True,
+    stopping: int = 0,
 ) -> RolloutPlan:
     """One round. `tasks` in the order in which they should be given up (scale-in order); `older` maps each older
     deployment to the number of tasks it still ought to have (one that may not start any is left out); `may_start` False
-    while starts of the primary deployment are throttled or frozen.
+    while starts of the primary deployment are throttled or frozen. `stopping` tasks are on their way out: what may
+    start once they have STOPPED is no reason to stop more.
     """
     new = [task for task in tasks if task.deployment_id == primary_id and not task.is_leaving]
     leaving = [task for task in tasks if task.deployment_id != primary_id or task.is_leaving]
@@ -93,8 +98,9 @@ def plan_rollout(
     restart = _restarts(limits, older, tasks, room)
     wanted = _wanted(limits, new) if primary_id is not None else 0
     start = min(wanted, room - sum(restart.values())) if may_start else 0
+    shortage = wanted - start if may_start else 0
     stop = _stops(
-        limits, new, leaving, shortage=wanted - start if may_start else 0, healthy=_count(tasks, Condition.HEALTHY)
+        limits, new, leaving, shortage=shortage, healthy=_count(tasks, Condition.HEALTHY), is_stopping=stopping > 0
     )
     if not (room or stop):
         stop = _room_for_restarts(limits, older, tasks)
@@ -104,7 +110,19 @@ def plan_rollout(
     blocked = None
     if may_start and not (start or restart or stop or is_complete):
         blocked = _blocked(wanted, tasks, leaving, new, limits)
+    restart, start = _fitting(restart, start, room=max(0, limits.ceiling - len(tasks) - stopping))
     return RolloutPlan(start, restart, stop, blocked, is_complete)
+
+
+def _fitting(restart: dict[str, int], start: int, *, room: int) -> tuple[dict[str, int], int]:
+    """As many of the starts as there is room for now, those of older deployments first."""
+    fitting: dict[str, int] = {}
+    for deployment_id, count in restart.items():
+        number = min(count, room)
+        if number > 0:
+            fitting[deployment_id] = number
+            room -= number
+    return fitting, min(start, room)
 
 
 def _count(tasks: Iterable[LiveTask], condition: Condition) -> int:
@@ -155,9 +173,18 @@ def _room_for_restarts(limits: Limits, older: dict[str, int], tasks: Sequence[Li
 
 
 def _stops(
-    limits: Limits, new: Sequence[LiveTask], leaving: Sequence[LiveTask], *, shortage: int, healthy: int
+    limits: Limits,
+    new: Sequence[LiveTask],
+    leaving: Sequence[LiveTask],
+    *,
+    shortage: int,
+    healthy: int,
+    is_stopping: bool,
 ) -> tuple[str, ...]:
-    """What to give up now: leaving tasks that the new ones have made superfluous or whose room is needed, then surplus."""
+    """What to give up now: leaving tasks that the new ones have made superfluous or whose room is needed, then surplus.
+
+    Unhealthy tasks that have to make room for their replacements go one at a time.
+    """
     budget = max(0, healthy - limits.floor)
     kept = max(0, limits.desired_count - _count(new, Condition.HEALTHY))
     superfluous = max(0, len(leaving) - kept, min(shortage, len(leaving)))
@@ -170,7 +197,7 @@ def _stops(
         number = surplus if not unhealthy else max(0, surplus - min(undecided, unhealthy))
         more, budget = _take(new, number, budget)
         stops += more
-    elif unhealthy and shortage > 0 and not stops:
+    elif unhealthy and shortage > 0 and not (stops or is_stopping):
         stops += _take(new, 1, 0)[0]
     return tuple(stops)
 

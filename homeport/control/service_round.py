@@ -46,6 +46,13 @@ class Round:
         """Tasks that are to run."""
         return [task for task in self.live if task.desired_status is DesiredStatus.RUNNING]
 
+    def stopping(self, deployment_id: str | None = None) -> int:
+        """How many tasks (of one deployment or task set) are to stop and have not STOPPED."""
+        return sum(
+            task.desired_status is DesiredStatus.STOPPED and deployment_id in (None, task.started_by)
+            for task in self.live
+        )
+
     @property
     def primary(self) -> Deployment | None:
         return self.deployments.get(self.service.primary_deployment_id or "")

@@ -142,13 +142,10 @@ def _is_healthy(task: Task, now: float) -> bool:
 
 def _of_service(tables: Tables, service: Service, has_started: bool, stopped: int, now: float) -> Iterator[str]:
     limits = limits_of(service.deployment_configuration, service.desired_count)
-    kept = [
-        task
-        for task in tables.tasks.by(unsettled_of=service.arn)
-        if task.desired_status is DesiredStatus.RUNNING and not task.is_stopped
-    ]
-    if has_started and len(kept) > limits.ceiling:
-        yield f"{service.arn}: {len(kept)} tasks were started, {limits.ceiling} may be"
+    live = [task for task in tables.tasks.by(unsettled_of=service.arn) if not task.is_stopped]
+    kept = [task for task in live if task.desired_status is DesiredStatus.RUNNING]
+    if has_started and len(live) > limits.ceiling:
+        yield f"{service.arn}: {len(live)} tasks were started or have not stopped, {limits.ceiling} may be"
     healthy = sum(_is_healthy(task, now) for task in kept)
     if stopped and healthy < limits.floor:
         yield f"{service.arn}: {stopped} healthy tasks were stopped, {healthy} are left, {limits.floor} must be"

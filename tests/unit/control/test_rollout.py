@@ -45,6 +45,24 @@ def test_round_when_tasks_are_as_given_then_starts_and_stops_follow_the_limits(l
     assert (plan.start, len(plan.stop)) == (start, stops)
 
 
+@pytest.mark.parametrize(
+    ("limits", "old", "new", "stopping", "start", "stops"),
+    [
+        (Limits(1, 0, 100), [], [], 1, 0, 0),
+        (Limits(1, 0, 100), [], [], 0, 1, 0),
+        (Limits(4, 50, 100), [H, H], [], 2, 0, 0),
+        (Limits(4, 50, 100), [H, H], [], 1, 1, 0),
+        (Limits(4, 50, 150), [H, H], [S, S], 2, 0, 0),
+        (Limits(3, 0, 100), [], [U, U], 1, 0, 0),
+        (Limits(3, 100, 200), [], [H, H], 3, 1, 0),
+    ],
+)
+def test_round_when_tasks_are_stopping_then_they_count_until_they_have(limits, old, new, stopping, start, stops):
+    older = {"old": len(old)}
+    plan = plan_rollout(limits, "new", older, tasks("old", *old) + tasks("new", *new), stopping=stopping)
+    assert (plan.start, len(plan.stop), plan.blocked) == (start, stops, None)
+
+
 def test_round_when_limits_leave_no_room_then_it_says_so():
     plan = plan_rollout(Limits(3, 100, 125), "new", {"old": 3}, tasks("old", H, H, H))
     assert plan.blocked is Blocked.CONFIGURATION
@@ -106,15 +124,16 @@ def test_rollout_when_health_is_random_then_limits_hold_and_it_converges(seed, d
     rng = random.Random(seed)
     limits = Limits(desired, minimum, maximum)
     live = {task.arn: task for task in tasks("old", *[H] * desired)}
-    older, counter = {"old": desired}, 0
+    older, counter, stopping = {"old": desired}, 0, 0
     for round_number in range(200):
         storm = round_number < 60
-        plan = plan_rollout(limits, "new", older, list(live.values()))
+        plan = plan_rollout(limits, "new", older, list(live.values()), stopping=stopping)
         starts = plan.start + sum(plan.restart.values())
-        assert starts == 0 or len(live) + starts <= limits.ceiling
+        assert starts == 0 or len(live) + stopping + starts <= limits.ceiling
         healthy = sum(task.condition is H for task in live.values())
         stopped_healthy = sum(live[arn].condition is H for arn in plan.stop)
         assert stopped_healthy == 0 or healthy - stopped_healthy >= limits.floor
+        stopping = rng.randrange(stopping + 1) + len(plan.stop)
         for arn in plan.stop:
             live.pop(arn)
         for deployment, number in [("new", plan.start), *plan.restart.items()]:

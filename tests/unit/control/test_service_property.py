@@ -47,7 +47,8 @@ class Watched(World):
         limits = rolling.limits_of(self.service.deployment_configuration, self.service.desired_count)
         now_kept = {task.arn for task in self.tasks}
         if now_kept - kept:
-            assert len(now_kept) <= max(limits.ceiling, 0), "started above the ceiling"
+            stopping = [task for task in self.live if task.arn not in now_kept | kept]
+            assert len(now_kept) + len(stopping) <= max(limits.ceiling, 0), "started above the ceiling"
         stopped = {
             arn for arn in healthy - now_kept if self.store.read.tasks[arn].desired_status is DesiredStatus.STOPPED
         }

@@ -60,6 +60,23 @@ def test_update_when_the_maximum_is_100_percent_then_old_tasks_make_room_first()
     assert world.primary.rollout_state == "COMPLETED"
 
 
+def test_update_when_there_may_be_no_second_copy_then_the_new_task_waits_for_the_old_one_to_end():
+    world = World()
+    world.define(2)
+    world.create(1, minimum=0, maximum=100)
+    world.steady()
+    (old,) = world.tasks
+    world.deploy(2)
+    world.settle()
+    assert world.tasks == []
+    world.clock.instant += 300
+    world.settle()
+    assert world.tasks == [], "it has not STOPPED"
+    world.end_task(old)
+    world.settle()
+    assert len(world.revision_tasks(2)) == 1
+
+
 def test_update_when_nothing_may_stop_or_start_then_an_event_says_so_once():
     world = World()
     world.define(2)
