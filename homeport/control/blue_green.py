@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from homeport.control import circuit_breaker, deployments, rolling
-from homeport.control.rollout import Condition, LiveTask, RolloutPlan, plan_rollout
+from homeport.control.giving_up import in_order, make_room
+from homeport.control.health import View
+from homeport.control.rollout import Condition, LiveTask, RolloutPlan, limits_of, plan_rollout, spare_of
 from homeport.control.served import Served
 from homeport.control.service_round import Round
+from homeport.control.service_tasks import launch_of
 from homeport.control.stages import SETTLE, Facts, plan_blue_green, wanted
 from homeport.control.traffic import missing_rule, rules_of, write_traffic
 from homeport.model import service_events
@@ -189,9 +192,7 @@ def _has_settled(round_: Round, attempt: ServiceDeployment, facts: Facts) -> boo
     return facts.is_served and round_.now >= settles_at
 
 
-def _scale(
-    round_: Round, attempt: ServiceDeployment, sides: Sides, view: rolling.View, *, may_stop_others: bool
-) -> None:
+def _scale(round_: Round, attempt: ServiceDeployment, sides: Sides, view: View, *, may_stop_others: bool) -> None:
     """Give every deployment the number of tasks it should have at this stage."""
     counts = wanted(attempt, round_.service.desired_count)
     blue_id = sides.blue.id if sides.blue is not None else None
@@ -201,18 +202,22 @@ def _scale(
         count = {sides.green.id: counts.green, blue_id: counts.blue}.get(deployment_id, 0)
         deployment = round_.change_deployment(deployment_id, desired_count=count)
         own = [task for task in view.tasks if task.deployment_id == deployment_id]
+        limits = limits_of(round_.service.deployment_configuration, count)
         if not count:
             plan = RolloutPlan(0, {}, tuple(task.arn for task in own if not task.is_protected), None, False)
         else:
             plan = plan_rollout(
-                rolling.limits_of(round_.service.deployment_configuration, count),
+                limits,
                 deployment_id,
                 {},
-                rolling.in_order(round_, own, count),
+                in_order(round_, own, count),
                 may_start=rolling.may_start(round_, deployment),
                 stopping=round_.stopping(deployment_id),
             )
-        rolling.carry_out(round_, view, plan._replace(start=0, restart={deployment_id: plan.start}))
+        unplaced = rolling.carry_out(round_, view, plan._replace(start=0, restart={deployment_id: plan.start}))
+        make_room(
+            round_, view, launch_of(round_, deployment), unplaced.get(deployment_id, 0), own, spare_of(limits, own)
+        )
         round_.change_deployment(deployment_id, desired_count=count)
 
 

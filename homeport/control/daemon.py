@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable
 
 from homeport.control import rolling
+from homeport.control.giving_up import give_up
+from homeport.control.health import View
 from homeport.control.image_digests import startable
 from homeport.control.rollout import Blocked, Condition, LiveTask, RolloutPlan
 from homeport.control.service_round import Round, by_arn
@@ -92,7 +94,7 @@ def _others_of_services(round_: Round, container_instance_arn: str) -> bool:
     return False
 
 
-def _replace_old(round_: Round, view: rolling.View, count: int) -> None:
+def _replace_old(round_: Round, view: View, count: int) -> None:
     """Stop tasks of older revisions and unhealthy ones; healthy ones only above the floor."""
     primary = round_.primary
     if primary is None or primary.rollout_state == "FAILED":
@@ -108,7 +110,7 @@ def _replace_old(round_: Round, view: rolling.View, count: int) -> None:
             if budget <= 0 or task.is_protected:
                 continue
             budget -= 1
-        rolling.give_up(round_, row, view.judged[task.arn])
+        give_up(round_, row, view.judged[task.arn])
 
 
 def _floor(round_: Round, count: int) -> int:
@@ -148,7 +150,7 @@ def _fill(
         round_.over(PLACEMENT)
 
 
-def _is_complete(round_: Round, view: rolling.View, count: int) -> bool:
+def _is_complete(round_: Round, view: View, count: int) -> bool:
     """One healthy task of the primary deployment on each suitable instance, and none elsewhere."""
     primary_id = round_.service.primary_deployment_id
     kept: list[Task] = round_.kept
@@ -160,7 +162,7 @@ def _is_complete(round_: Round, view: rolling.View, count: int) -> bool:
     )
 
 
-def _outcome(round_: Round, view: rolling.View, count: int) -> RolloutPlan:
+def _outcome(round_: Round, view: View, count: int) -> RolloutPlan:
     """What to tell of: old tasks that may never stop because of the minimum healthy percent, or of protection."""
     primary = round_.primary
     old = [task for task in view.tasks if primary is not None and task.deployment_id != primary.id]

@@ -8,7 +8,9 @@ TaskSet (`computedDesiredCount`, `stabilityStatus`).
 from msgspec.structs import replace
 
 from homeport.control import rolling
-from homeport.control.rollout import Blocked, Limits, LiveTask, RolloutPlan, plan_rollout
+from homeport.control.giving_up import give_up, in_order, make_room
+from homeport.control.health import View
+from homeport.control.rollout import Blocked, Limits, RolloutPlan, limits_of, plan_rollout, spare_of
 from homeport.control.service_round import Round, by_arn
 from homeport.control.service_tasks import launch_of_task_set, start_tasks
 from homeport.model import service_events
@@ -24,8 +26,16 @@ def advance(round_: Round) -> None:
     is_steady = True
     for task_set in round_.tx.task_sets.by(service_arn=round_.service.arn):
         own = [task for task in view.tasks if task.deployment_id == task_set.id]
-        plan = _plan(round_, task_set, own)
-        _carry_out(round_, view, task_set, plan)
+        limits = _limits(round_, task_set)
+        plan = plan_rollout(
+            limits,
+            task_set.id,
+            {},
+            in_order(round_, own, limits.desired_count),
+            stopping=round_.stopping(task_set.id),
+        )
+        missing = _carry_out(round_, view, task_set, plan)
+        make_room(round_, view, launch_of_task_set(task_set), missing, own, spare_of(limits, own))
         is_steady = _settle(round_, task_set, plan) and is_steady
     _stop_orphans(round_, view)
     if is_steady:
@@ -34,24 +44,22 @@ def advance(round_: Round) -> None:
         round_.change(steady_since=None, announced_at=None)
 
 
-def _plan(round_: Round, task_set: TaskSet, own: list[LiveTask]) -> RolloutPlan:
+def _limits(round_: Round, task_set: TaskSet) -> Limits:
     scale = 0.0 if task_set.status == DRAINING else task_set.scale_percent
     count = computed_count(round_.service.desired_count, scale)
-    limits = rolling.limits_of(round_.service.deployment_configuration, count)
+    limits = limits_of(round_.service.deployment_configuration, count)
     # Nothing is rolled out within a task set; there is always room to replace one task.
-    limits = Limits(count, limits.minimum_healthy_percent, max(200, limits.maximum_percent))
-    return plan_rollout(
-        limits, task_set.id, {}, rolling.in_order(round_, own, count), stopping=round_.stopping(task_set.id)
-    )
+    return Limits(count, limits.minimum_healthy_percent, max(200, limits.maximum_percent))
 
 
-def _carry_out(round_: Round, view: rolling.View, task_set: TaskSet, plan: RolloutPlan) -> None:
+def _carry_out(round_: Round, view: View, task_set: TaskSet, plan: RolloutPlan) -> int:
+    """Returns how many tasks had no room."""
     rows = by_arn(round_.live)
     for arn in plan.stop:
-        rolling.give_up(round_, rows[arn], view.judged[arn])
-    start_tasks(round_, launch_of_task_set(task_set), plan.start)
+        give_up(round_, rows[arn], view.judged[arn])
     if plan.blocked is Blocked.PROTECTED:
         round_.tell(rolling.PROTECTION, service_events.blocked_by_protection(task_set.id))
+    return start_tasks(round_, launch_of_task_set(task_set), plan.start)
 
 
 def _settle(round_: Round, task_set: TaskSet, plan: RolloutPlan) -> bool:
@@ -68,10 +76,10 @@ def _settle(round_: Round, task_set: TaskSet, plan: RolloutPlan) -> bool:
     return plan.is_complete
 
 
-def _stop_orphans(round_: Round, view: rolling.View) -> None:
+def _stop_orphans(round_: Round, view: View) -> None:
     """Tasks of task sets that were deleted by force."""
     known = {task_set.id for task_set in round_.tx.task_sets.by(service_arn=round_.service.arn)}
     rows = by_arn(round_.live)
     for task in view.tasks:
         if task.deployment_id not in known:
-            rolling.give_up(round_, rows[task.arn], view.judged[task.arn])
+            give_up(round_, rows[task.arn], view.judged[task.arn])

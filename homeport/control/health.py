@@ -13,7 +13,7 @@ While `healthCheckGracePeriodSeconds` after the start are not over, a failed che
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from homeport.control.rollout import Condition
+from homeport.control.rollout import Condition, LiveTask
 from homeport.model.load_balancer import Target
 from homeport.model.status import TaskStatus
 from homeport.model.task import Task
@@ -34,6 +34,13 @@ class Judged(NamedTuple):
     at: float | None = None
     failure: str = ""
     is_well: bool = False
+
+
+class View(NamedTuple):
+    """The tasks that are to run, as the arithmetic sees them, with what was found out about each (by ARN)."""
+
+    tasks: list[LiveTask]
+    judged: dict[str, Judged]
 
 
 def judge(task: Task, targets: Sequence[Target], expected_targets: int, grace: float, now: float) -> Judged:

@@ -1,18 +1,18 @@
 """A replica service from round to round: what its tasks are worth, what to start and stop, and where that leaves it.
 
-The arithmetic is `rollout`, health `health`, the hold after failures `throttle`, the count of them `circuit_breaker`.
+The arithmetic is `rollout`, health `health`, who goes first `giving_up`, the hold after failures `throttle`, the count
+of them `circuit_breaker`.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from homeport.control import circuit_breaker, deployments, rebalancing, throttle
-from homeport.control.health import Judged, judge
+from homeport.control.giving_up import give_up, in_order, make_room
+from homeport.control.health import Judged, View, judge
 from homeport.control.image_digests import startable
-from homeport.control.rollout import Blocked, Condition, Limits, LiveTask, RolloutPlan, plan_rollout
-from homeport.control.scale_in import DEFAULT_STRATEGY, give_up_order
+from homeport.control.rollout import Blocked, Condition, LiveTask, RolloutPlan, limits_of, plan_rollout, spare_of
 from homeport.control.service_round import TELL_AGAIN_AFTER, Round, by_arn
 from homeport.control.service_tasks import DEFINITION, PLACEMENT, launch_of, start_tasks, stop_tasks
 from homeport.model import service_events
@@ -21,18 +21,10 @@ from homeport.model.load_balancer import Target
 from homeport.model.status import StopCode, TaskStatus
 from homeport.model.task import Task
 from homeport.scheduler.constraints import Constraint
-from homeport.shapes import ecs as shapes
 
 CONFIGURATION = "configuration"
 PROTECTION = "protection"
 STARTS = "starts"
-
-
-class View(NamedTuple):
-    """The tasks that are to run, as the arithmetic sees them, with what was found out about each (by ARN)."""
-
-    tasks: list[LiveTask]
-    judged: dict[str, Judged]
 
 
 def replica(round_: Round) -> None:
@@ -46,8 +38,10 @@ def replica(round_: Round) -> None:
     limits = limits_of(round_.service.deployment_configuration, round_.service.desired_count)
     moving = rebalancing.surplus(round_, view.tasks, limits)
     plan = _plan(round_, view, moving.extra)
-    carry_out(round_, view, plan, moving.constraints)
+    unplaced = carry_out(round_, view, plan, moving.constraints)
     rebalancing.after_starts(round_, moving)
+    if not moving.constraints:
+        _make_room(round_, view, unplaced)
     conclude(round_, plan, is_complete=plan.is_complete and not moving.extra)
 
 
@@ -197,11 +191,6 @@ def shrink_older(round_: Round, view: View) -> None:
         round_.change_deployment(deployment.id, desired_count=count)
 
 
-def limits_of(configuration: shapes.DeploymentConfiguration, desired_count: int) -> Limits:
-    minimum, maximum = configuration.minimum_healthy_percent, configuration.maximum_percent
-    return Limits(desired_count, 100 if minimum is None else minimum, 200 if maximum is None else maximum)
-
-
 def may_start(round_: Round, deployment: Deployment) -> bool:
     """Whether the deployment may launch tasks: it has not failed, and is not held back after failures."""
     if deployment.rollout_state == "FAILED" and deployment.status == "PRIMARY":
@@ -226,55 +215,33 @@ def _plan(round_: Round, view: View, extra: int) -> RolloutPlan:
     )
 
 
-def in_order(round_: Round, tasks: list[LiveTask], enough: int) -> list[LiveTask]:
-    """The tasks in the order in which they are given up; any order will do while none has to be."""
-    primary_id = round_.service.primary_deployment_id
-    if len(tasks) <= enough and all(task.deployment_id == primary_id and not task.is_leaving for task in tasks):
-        return tasks
-    rows = by_arn(round_.live)
-    strategies = round_.service.placement_strategy or DEFAULT_STRATEGY
-    ordered = give_up_order(
-        [rows[task.arn] for task in tasks], strategies, round_.fleet, round_.tx.rng(round_.service.arn)
-    )
-    by_key = {task.arn: task for task in tasks}
-    return [by_key[task.arn] for task in ordered]
+def carry_out(round_: Round, view: View, plan: RolloutPlan, constraints: tuple[Constraint, ...] = ()) -> dict[str, int]:
+    """Stop, then start: what stops is still in the way, but placement should see that it is going.
 
-
-def carry_out(round_: Round, view: View, plan: RolloutPlan, constraints: tuple[Constraint, ...] = ()) -> None:
-    """Stop, then start: what stops is still in the way, but placement should see that it is going."""
+    Returns how many tasks had no room, by deployment.
+    """
     rows = by_arn(round_.live)
     for arn in plan.stop:
         give_up(round_, rows[arn], view.judged[arn])
     primary = round_.primary
     if primary is None:
-        return
-    for deployment, count in [(primary, plan.start)] + [
-        (round_.deployments[deployment_id], count) for deployment_id, count in plan.restart.items()
-    ]:
+        return {}
+    unplaced = {}
+    for deployment_id, count in ((primary.id, plan.start), *plan.restart.items()):
+        deployment = round_.deployments[deployment_id]
         number = startable(round_, deployment, count)
-        start_tasks(round_, launch_of(round_, deployment), number, constraints)
+        unplaced[deployment_id] = start_tasks(round_, launch_of(round_, deployment), number, constraints)
+    return unplaced
 
 
-def give_up(round_: Round, task: Task, verdict: Judged) -> None:
-    """Stop a task; one that failed its checks is a failure of its deployment, and is said to be unhealthy."""
-    if verdict.condition is not Condition.UNHEALTHY:
-        older = round_.deployments.get(task.started_by or "")
-        stop_tasks(round_, [task])
-        if older is not None and older.status == "ACTIVE":
-            round_.change_deployment(older.id, desired_count=max(0, older.desired_count - 1))
-        return
-    _say_unhealthy(round_, task)
-    stop_tasks(round_, [task], verdict.failure)
-    deployment = round_.deployments.get(task.started_by or "")
-    if deployment is not None:
-        round_.change_deployment(deployment.id, failed_tasks=deployment.failed_tasks + 1)
-
-
-def _say_unhealthy(round_: Round, task: Task) -> None:
-    for target in round_.tx.targets.by(owner=task.arn):
-        if target.state == "unhealthy":
-            why = f"reason {target.description or target.reason or 'Health checks failed'}"
-            round_.say(service_events.unhealthy_target(task.id, target.id, target.target_group_arn, why))
+def _make_room(round_: Round, view: View, unplaced: dict[str, int]) -> None:
+    """Tasks that had no room get that of tasks that they are to replace."""
+    limits = limits_of(round_.service.deployment_configuration, round_.service.desired_count)
+    spare = spare_of(limits, view.tasks)
+    primary_id = round_.service.primary_deployment_id
+    for deployment_id, missing in unplaced.items():
+        replaced = [task for task in view.tasks if deployment_id in (primary_id, task.deployment_id)]
+        make_room(round_, view, launch_of(round_, round_.deployments[deployment_id]), missing, replaced, spare)
 
 
 def conclude(round_: Round, plan: RolloutPlan, *, is_complete: bool) -> None:

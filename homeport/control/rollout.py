@@ -19,6 +19,8 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import NamedTuple
 
+from homeport.shapes import ecs as shapes
+
 
 class Condition(Enum):
     """A live task as a deployment sees it. STARTING: not RUNNING yet; WAITING: RUNNING, its health not yet known."""
@@ -58,6 +60,16 @@ class Limits(NamedTuple):
         return math.floor(self.desired_count * self.maximum_percent / 100)
 
 
+def limits_of(configuration: shapes.DeploymentConfiguration, desired_count: int) -> Limits:
+    minimum, maximum = configuration.minimum_healthy_percent, configuration.maximum_percent
+    return Limits(desired_count, 100 if minimum is None else minimum, 200 if maximum is None else maximum)
+
+
+def spare_of(limits: Limits, tasks: Iterable[LiveTask]) -> int:
+    """How many of the healthy tasks are above the floor."""
+    return max(0, _count(tasks, Condition.HEALTHY) - limits.floor)
+
+
 class Blocked(Enum):
     """Why a round can do nothing although the service is not where it should be."""
 
@@ -75,7 +87,7 @@ class RolloutPlan(NamedTuple):
     is_complete: bool
 
 
-_STOP_FIRST = (Condition.UNHEALTHY, Condition.STARTING, Condition.WAITING, Condition.HEALTHY)
+STOP_FIRST = (Condition.UNHEALTHY, Condition.STARTING, Condition.WAITING, Condition.HEALTHY)
 
 
 def plan_rollout(
@@ -205,7 +217,7 @@ def _stops(
 def _take(tasks: Sequence[LiveTask], number: int, budget: int) -> tuple[list[str], int]:
     """Up to `number` unprotected tasks, the least useful first; at most `budget` healthy ones."""
     taken: list[str] = []
-    for condition in _STOP_FIRST:
+    for condition in STOP_FIRST:
         for task in tasks:
             if task.condition is not condition or task.is_protected or len(taken) >= number:
                 continue

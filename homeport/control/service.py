@@ -14,7 +14,7 @@ from homeport.control.queue import FORGET, Wake
 from homeport.control.runner import Reconciler
 from homeport.control.served import Served
 from homeport.control.service_round import Round, begin_round
-from homeport.control.service_tasks import stop_tasks, tell_of_tasks
+from homeport.control.service_tasks import stop_tasks, tell_of_room, tell_of_tasks
 from homeport.model.container_instance import ContainerInstance
 from homeport.model.deployment import Deployment, ServiceDeployment
 from homeport.model.load_balancer import Target
@@ -89,6 +89,7 @@ class ServiceReconciler(Reconciler):
         rolling.settle_ended(round_)
         self._advance(round_)
         tell_of_tasks(round_)
+        tell_of_room(round_)
         return self._wake(round_)
 
     def _advance(self, round_: Round) -> None:

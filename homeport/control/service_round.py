@@ -15,6 +15,7 @@ from homeport.model.service_events import announce
 from homeport.model.status import DesiredStatus
 from homeport.model.task import Task
 from homeport.scheduler.fleet import Fleet
+from homeport.shapes import ecs as shapes
 from homeport.store.store import Tx
 
 TELL_AGAIN_AFTER = 6 * 3600.0
@@ -26,7 +27,7 @@ class Round:
     """`live` are the tasks that are not STOPPED, `ended` those whose end has not been taken into account yet.
 
     `wakes_at`: when time alone may change something. `lacks_room`: tasks could not be placed, so whatever frees or adds
-    resources matters.
+    resources matters; `room_failures` are the reasons that placement gave.
     """
 
     tx: Tx
@@ -38,6 +39,7 @@ class Round:
     deployments: dict[str, Deployment]
     wakes_at: float | None = None
     lacks_room: bool = False
+    room_failures: tuple[shapes.Failure, ...] = ()
     started: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
 

@@ -45,10 +45,7 @@ def launch_of_task_set(task_set: TaskSet) -> Launch:
 
 
 def start_tasks(round_: Round, launch: Launch, count: int, constraints: tuple[Constraint, ...] = ()) -> int:
-    """Start up to `count` tasks, all in one placement; returns how many there was room for.
-
-    What lacks room is told in an event, unless tasks of the service are just stopping and may make that room.
-    """
+    """Start up to `count` tasks, all in one placement; returns for how many of them there was no room."""
     definition = runnable_definition(round_, launch)
     if definition is None or count <= 0:
         return 0
@@ -62,7 +59,7 @@ def start_tasks(round_: Round, launch: Launch, count: int, constraints: tuple[Co
         no_room(round_, placement.failures)
     else:
         round_.over(PLACEMENT)
-    return len(placement.instances)
+    return count - len(placement.instances)
 
 
 def runnable_definition(round_: Round, launch: Launch) -> TaskDefinition | None:
@@ -153,14 +150,19 @@ def _taken_gpus(tasks: Iterable[Task]) -> list[str]:
 
 
 def no_room(round_: Round, failures: Sequence[shapes.Failure]) -> None:
-    """Remember that room is lacking; tell why, unless it is about to be made."""
+    """Remember that room is lacking, and why."""
     round_.lacks_room = True
-    if any(task.desired_status is DesiredStatus.STOPPED for task in round_.live):
+    round_.room_failures = tuple(failures)
+
+
+def tell_of_room(round_: Round) -> None:
+    """The event of a round that lacked room, unless tasks of the service are stopping and may be about to make it."""
+    if not round_.lacks_room or round_.stopping():
         return
-    if not failures:
+    if not round_.room_failures:
         round_.tell(PLACEMENT, service_events.no_instances())
         return
-    closest = min(failures, key=lambda failure: _DISTANCE.get(failure.reason or "", 0))
+    closest = min(round_.room_failures, key=lambda failure: _DISTANCE.get(failure.reason or "", 0))
     instance_id = (closest.arn or "").rsplit("/", 1)[-1]
     round_.tell(PLACEMENT, service_events.not_placed(instance_id, closest.reason or ""))
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from homeport.base.clock import Clock
 from homeport.control.health import judge
-from homeport.control.rolling import limits_of
-from homeport.control.rollout import Condition
+from homeport.control.rollout import Condition, limits_of
 from homeport.model.service import Service
 from homeport.model.status import DesiredStatus, StopCode
 from homeport.model.task import Task

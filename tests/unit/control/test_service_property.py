@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from homeport.control import rolling
-from homeport.control.rollout import Condition
+from homeport.control.health import judge
+from homeport.control.rollout import Condition, limits_of
 from homeport.control.service_round import begin_round
 from homeport.model.status import DesiredStatus, StopCode, TaskStatus
 from homeport.model.task_report import ended_task
@@ -38,13 +38,13 @@ class Watched(World):
         round_ = begin_round(self.store.look(), self.fleet, self.service, self.now)
         healthy = set()
         for task in round_.kept:
-            if rolling.judge(task, (), 0, 0.0, self.now).condition is Condition.HEALTHY:
+            if judge(task, (), 0, 0.0, self.now).condition is Condition.HEALTHY:
                 healthy.add(task.arn)
         return {task.arn for task in round_.kept}, healthy
 
     def _check(self, before):
         kept, healthy = before
-        limits = rolling.limits_of(self.service.deployment_configuration, self.service.desired_count)
+        limits = limits_of(self.service.deployment_configuration, self.service.desired_count)
         now_kept = {task.arn for task in self.tasks}
         if now_kept - kept:
             stopping = [task for task in self.live if task.arn not in now_kept | kept]
