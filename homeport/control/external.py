@@ -5,14 +5,21 @@ when all its tasks run and are healthy and there are neither too many nor too fe
 TaskSet (`computedDesiredCount`, `stabilityStatus`).
 """
 
-from msgspec.structs import replace
-
 from homeport.control import rolling
 from homeport.control.giving_up import give_up, in_order, make_room
 from homeport.control.health import View
-from homeport.control.rollout import Blocked, Limits, RolloutPlan, limits_of, plan_rollout, spare_of
+from homeport.control.rollout import (
+    Blocked,
+    Condition,
+    Limits,
+    LiveTask,
+    RolloutPlan,
+    limits_of,
+    plan_rollout,
+    spare_of,
+)
 from homeport.control.service_round import Round, by_arn
-from homeport.control.service_tasks import launch_of_task_set, start_tasks
+from homeport.control.service_tasks import PLACEMENT, launch_of_task_set, start_tasks
 from homeport.model import service_events
 from homeport.model.rules.task_sets import computed_count
 from homeport.model.service import TaskSet
@@ -24,14 +31,16 @@ def advance(round_: Round) -> None:
     """One round of a service with the EXTERNAL controller."""
     view = rolling.look(round_)
     is_steady = True
-    for task_set in round_.tx.task_sets.by(service_arn=round_.service.arn):
-        own = [task for task in view.tasks if task.deployment_id == task_set.id]
+    for task_set_id in list(round_.task_sets):
+        own = [task for task in view.tasks if task.deployment_id == task_set_id]
+        task_set = _count_starts(round_, round_.task_sets[task_set_id], own)
         limits = _limits(round_, task_set)
         plan = plan_rollout(
             limits,
             task_set.id,
             {},
             in_order(round_, own, limits.desired_count),
+            may_start=not rolling.is_held(round_, task_set),
             stopping=round_.stopping(task_set.id),
         )
         missing = _carry_out(round_, view, task_set, plan)
@@ -39,9 +48,19 @@ def advance(round_: Round) -> None:
         is_steady = _settle(round_, task_set, plan) and is_steady
     _stop_orphans(round_, view)
     if is_steady:
+        round_.over(rolling.STARTS, PLACEMENT, rolling.PROTECTION)
         rolling.say_steady(round_)
     else:
         round_.change(steady_since=None, announced_at=None)
+
+
+def _count_starts(round_: Round, task_set: TaskSet, own: list[LiveTask]) -> TaskSet:
+    """More tasks that run than before end the hold on starts."""
+    running = sum(task.condition is not Condition.STARTING for task in own)
+    if running > task_set.running_seen and task_set.start_failures:
+        round_.over(rolling.STARTS)
+        return round_.change_task_set(task_set.id, running_seen=running, start_failures=0, start_after=None)
+    return round_.change_task_set(task_set.id, running_seen=running)
 
 
 def _limits(round_: Round, task_set: TaskSet) -> Limits:
@@ -67,19 +86,18 @@ def _settle(round_: Round, task_set: TaskSet, plan: RolloutPlan) -> bool:
     if task_set.status == DRAINING:
         if any(task.started_by == task_set.id for task in round_.live):
             return False
+        del round_.task_sets[task_set.id]
         round_.tx.task_sets.delete(task_set.arn)
         return True
     status = "STEADY_STATE" if plan.is_complete else "STABILIZING"
     if status != task_set.stability_status:
-        changed = replace(task_set, stability_status=status, stability_status_at=round_.now, updated_at=round_.now)
-        round_.tx.task_sets.put(changed)
+        round_.change_task_set(task_set.id, stability_status=status, stability_status_at=round_.now)
     return plan.is_complete
 
 
 def _stop_orphans(round_: Round, view: View) -> None:
     """Tasks of task sets that were deleted by force."""
-    known = {task_set.id for task_set in round_.tx.task_sets.by(service_arn=round_.service.arn)}
     rows = by_arn(round_.live)
     for task in view.tasks:
-        if task.deployment_id not in known:
+        if task.deployment_id not in round_.task_sets:
             give_up(round_, rows[task.arn], view.judged[task.arn])

@@ -18,6 +18,7 @@ from homeport.control.service_tasks import DEFINITION, PLACEMENT, launch_of, sta
 from homeport.model import service_events
 from homeport.model.deployment import Deployment
 from homeport.model.load_balancer import Target
+from homeport.model.service import TaskSet
 from homeport.model.status import StopCode, TaskStatus
 from homeport.model.task import Task
 from homeport.scheduler.constraints import Constraint
@@ -54,28 +55,33 @@ def settle_ended(round_: Round) -> None:
         elif _ended_at_once(task):
             _pause(round_, task.started_by or "")
         round_.tx.tasks.put(replace(task, is_settled=True))
-    for deployment_id, count in failures.items():
-        _hold_back(round_, deployment_id, count)
+    for owner, count in failures.items():
+        _hold_back(round_, owner, count)
 
 
-def _hold_back(round_: Round, deployment_id: str, failures: int) -> None:
-    row = round_.deployments.get(deployment_id)
+def _hold_back(round_: Round, owner: str, failures: int) -> None:
+    """`owner`: the deployment or task set whose tasks failed to start."""
+    row = round_.deployments.get(owner) or round_.task_sets.get(owner)
     if row is None:
         return
     rounds, start_after = throttle.after_failure(row.start_failures, row.start_after, round_.now)
-    round_.change_deployment(
-        deployment_id, failed_tasks=row.failed_tasks + failures, start_failures=rounds, start_after=start_after
-    )
+    if isinstance(row, Deployment):
+        round_.change_deployment(
+            owner, failed_tasks=row.failed_tasks + failures, start_failures=rounds, start_after=start_after
+        )
+    else:
+        round_.change_task_set(owner, start_failures=rounds, start_after=start_after)
     if rounds >= throttle.TELL_FROM:
         round_.tell(STARTS, service_events.not_starting())
 
 
-def _pause(round_: Round, deployment_id: str) -> None:
-    row = round_.deployments.get(deployment_id)
-    if row is None or row.start_failures or (row.start_after is not None and round_.now < row.start_after):
+def _pause(round_: Round, owner: str) -> None:
+    row = round_.deployments.get(owner) or round_.task_sets.get(owner)
+    if row is None or row.start_failures or is_held(round_, row):
         return
     lives, start_after = throttle.after_short_life(row.short_lives, row.short_life_at, round_.now)
-    round_.change_deployment(deployment_id, short_lives=lives, short_life_at=round_.now, start_after=start_after)
+    change = round_.change_deployment if isinstance(row, Deployment) else round_.change_task_set
+    change(owner, short_lives=lives, short_life_at=round_.now, start_after=start_after)
 
 
 def _ended_at_once(task: Task) -> bool:
@@ -116,11 +122,11 @@ def look(round_: Round) -> View:
 
 
 def expected_targets(round_: Round, owner: str) -> int:
-    """In how many target groups a task of the deployment must be healthy."""
-    deployment = round_.deployments.get(owner)
+    """In how many target groups a task of the deployment or task set must be healthy."""
+    deployment, task_set = round_.deployments.get(owner), round_.task_sets.get(owner)
     revision = None if deployment is None else round_.tx.service_revisions.get(deployment.revision_arn)
-    balancers = round_.service.load_balancers if revision is None else revision.load_balancers
-    return sum(1 for each in balancers if each.target_group_arn)
+    holder = revision or task_set or round_.service
+    return sum(1 for each in holder.load_balancers if each.target_group_arn)
 
 
 def is_leaving(round_: Round, task: Task) -> bool:
@@ -195,9 +201,14 @@ def may_start(round_: Round, deployment: Deployment) -> bool:
     """Whether the deployment may launch tasks: it has not failed, and is not held back after failures."""
     if deployment.rollout_state == "FAILED" and deployment.status == "PRIMARY":
         return False
-    if deployment.start_after is not None and round_.now < deployment.start_after:
-        round_.look_again(deployment.start_after)
+    return not is_held(round_, deployment)
+
+
+def is_held(round_: Round, row: Deployment | TaskSet) -> bool:
+    """Whether starts are held back just now."""
+    if row.start_after is None or round_.now >= row.start_after:
         return False
+    round_.look_again(row.start_after)
     return True
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from homeport.model.deployment import Deployment
-from homeport.model.service import Service
+from homeport.model.service import Service, TaskSet
 from homeport.model.service_events import announce
 from homeport.model.status import DesiredStatus
 from homeport.model.task import Task
@@ -25,6 +25,7 @@ TELL_AGAIN_AFTER = 6 * 3600.0
 @dataclass
 class Round:
     """`live` are the tasks that are not STOPPED, `ended` those whose end has not been taken into account yet.
+    `deployments` and `task_sets` by id.
 
     `wakes_at`: when time alone may change something. `lacks_room`: tasks could not be placed, so whatever frees or adds
     resources matters; `room_failures` are the reasons that placement gave.
@@ -37,6 +38,7 @@ class Round:
     live: list[Task]
     ended: list[Task]
     deployments: dict[str, Deployment]
+    task_sets: dict[str, TaskSet]
     wakes_at: float | None = None
     lacks_room: bool = False
     room_failures: tuple[shapes.Failure, ...] = ()
@@ -87,6 +89,15 @@ class Round:
             self.tx.deployments.put(changed)
         return self.deployments[deployment_id]
 
+    def change_task_set(self, task_set_id: str, **members: Any) -> TaskSet:
+        row = self.task_sets[task_set_id]
+        changed = replace(row, **members)
+        if changed != row:
+            changed = replace(changed, updated_at=self.now)
+            self.task_sets[task_set_id] = changed
+            self.tx.task_sets.put(changed)
+        return self.task_sets[task_set_id]
+
     def forget_deployment(self, deployment_id: str) -> None:
         del self.deployments[deployment_id]
         self.tx.deployments.delete(deployment_id)
@@ -120,7 +131,8 @@ def begin_round(tx: Tx, fleet: Fleet, service: Service, now: float) -> Round:
     for task in tx.tasks.by(unsettled_of=service.arn):
         (ended if task.is_stopped else live).append(task)
     deployments = {each.id: each for each in tx.deployments.by(service_arn=service.arn)}
-    return Round(tx, fleet, service, now, live, ended, deployments)
+    task_sets = {each.id: each for each in tx.task_sets.by(service_arn=service.arn)}
+    return Round(tx, fleet, service, now, live, ended, deployments, task_sets)
 
 
 def by_arn(tasks: Iterable[Task]) -> dict[str, Task]:

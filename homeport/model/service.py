@@ -70,7 +70,10 @@ class ServiceEvent(Struct, frozen=True, kw_only=True):
 
 
 class TaskSet(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A task set of a service with the EXTERNAL controller. `id` is `ecs-svc/N`; `scale_percent` of the service's count."""
+    """A task set of a service with the EXTERNAL controller. `id` is `ecs-svc/N`; `scale_percent` of the service's count.
+
+    `start_failures` to `running_seen` hold starts back as they do for a deployment (`model.deployment`).
+    """
 
     arn: str
     id: str
@@ -88,4 +91,9 @@ class TaskSet(Struct, frozen=True, kw_only=True, omit_defaults=True):
     scale_percent: float = 0.0
     stability_status: shapes.StabilityStatus = "STABILIZING"
     stability_status_at: float = 0.0
+    start_failures: int = 0
+    start_after: float | None = None
+    short_lives: int = 0
+    short_life_at: float = 0.0
+    running_seen: int = 0
     tags: tuple[shapes.Tag, ...] = ()

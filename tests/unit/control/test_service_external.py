@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from homeport.base.arn import Arns
 from homeport.model.service import Service, TaskSet
 from homeport.shapes import ecs as shapes
-from tests.unit.control.service_world import ARNS, CLUSTER, SERVICE, World
+from tests.unit.control.service_world import ARNS, CLUSTER, GROUP, SERVICE, World
 
 
 def a_service(world, desired=10):
@@ -22,7 +22,7 @@ def a_service(world, desired=10):
     world.update(lambda tx: tx.services.put(service))
 
 
-def a_task_set(world, number, scale, revision=1):
+def a_task_set(world, number, scale, revision=1, **more):
     row = TaskSet(
         arn=Arns.service_child(ARNS, "task-set", "default", "web", f"ecs-svc/{number}"),
         id=f"ecs-svc/{number}",
@@ -32,6 +32,7 @@ def a_task_set(world, number, scale, revision=1):
         created_at=world.now,
         updated_at=world.now,
         scale_percent=scale,
+        **more,
     )
     world.update(lambda tx: tx.task_sets.put(row))
     return row.arn
@@ -96,3 +97,40 @@ def test_task_set_when_a_task_dies_then_it_is_replaced():
     world.end_task(world.tasks[0])
     world.settle()
     assert len(world.tasks) == 2
+
+
+def test_task_set_when_behind_a_load_balancer_then_it_is_steady_only_while_its_targets_are_healthy():
+    world = World()
+    a_service(world, desired=2)
+    entry = shapes.LoadBalancer(target_group_arn=GROUP, container_name="main", container_port=80)
+    arn = a_task_set(world, 1, 100.0, load_balancers=(entry,))
+    world.run(60)
+    assert row_of(world, arn).stability_status == "STABILIZING", "no target is registered"
+    for task in world.tasks:
+        world.target(task, "healthy")
+    world.settle()
+    assert row_of(world, arn).stability_status == "STEADY_STATE"
+    bad = world.tasks[0]
+    world.target(bad, "unhealthy")
+    world.settle()
+    assert row_of(world, arn).stability_status == "STABILIZING"
+    assert len(world.tasks) == 3, "its replacement comes first"
+    world.run(5)
+    for task in world.tasks:
+        world.target(task, "unhealthy" if task.arn == bad.arn else "healthy")
+    world.settle()
+    assert bad.arn not in {task.arn for task in world.tasks}
+
+
+def test_task_set_when_its_tasks_do_not_start_then_they_are_tried_less_and_less_often():
+    world = World()
+    world.on_start = lambda task: "STOPPED"
+    a_service(world, desired=1)
+    arn = a_task_set(world, 1, 100.0)
+    world.run(600)
+    assert 4 <= len(world.store.read.tasks) <= 8
+    assert row_of(world, arn).start_failures >= 4
+    assert len(world.events("is unable to consistently start tasks successfully.")) == 1
+    world.on_start = lambda task: "RUNNING"
+    world.run(700)
+    assert (row_of(world, arn).start_failures, row_of(world, arn).stability_status) == (0, "STEADY_STATE")
