@@ -68,6 +68,7 @@ def refusal(call, **members):
 
 NOT_ATTACHED = f"The target group with targetGroupArn {LONE} does not have an associated load balancer."
 NO_NETWORK = "Network Configuration must be provided when networkMode 'awsvpc' is specified."
+LINKED_ROLE = "You cannot specify an IAM role for services that require a service linked role."
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
 DAEMON = {"schedulingStrategy": "DAEMON", "desiredCount": None}
 EXTERNAL = {"deploymentController": {"type": "EXTERNAL"}, "taskDefinition": None}
@@ -78,7 +79,7 @@ REFUSED = {
     "no cluster": ({"cluster": "nobody"}, "ClusterNotFoundException", "Cluster not found."),
     "no count": ({"desiredCount": None}, INVALID, "desiredCount must be specified for REPLICA services."),
     "negative count": ({"desiredCount": -1}, INVALID, "desiredCount can not be negative."),
-    "too many": ({"desiredCount": 5001}, INVALID, "A service can have at most 5000 tasks."),
+    "too many": ({"desiredCount": 5001}, INVALID, "Desired count exceeds limit."),
     "no definition": ({"taskDefinition": None}, INVALID, "taskDefinition must be specified"),
     "unknown definition": ({"taskDefinition": "nobody"}, CLIENT, "TaskDefinition not found."),
     "awsvpc without network": ({"taskDefinition": "net"}, INVALID, NO_NETWORK),
@@ -122,8 +123,17 @@ REFUSED = {
     "daemon strategy": (DAEMON | strategy("BLUE_GREEN", bakeTimeInMinutes=1), INVALID, "strategy BLUE_GREEN"),
     "daemon placement": (DAEMON | {"placementStrategy": [{"type": "random"}]}, INVALID, "placement strategies"),
     "daemon external": (DAEMON | EXTERNAL, INVALID, "not supported with the EXTERNAL deployment controller"),
-    "external definition": (EXTERNAL | {"taskDefinition": "web"}, INVALID, "taskDefinition can not be specified"),
-    "external balancer": (EXTERNAL | {"loadBalancers": [entry()]}, INVALID, "loadBalancers can not be specified"),
+    "external definition": (EXTERNAL | {"taskDefinition": "web"}, INVALID, "TaskDefinition must be blank"),
+    "external balancer": (EXTERNAL | {"loadBalancers": [entry()]}, INVALID, "LoadBalancers must be empty or null"),
+    "external network": (EXTERNAL | {"networkConfiguration": NETWORK}, INVALID, "networkConfiguration can not be"),
+    "external role": (EXTERNAL | {"role": "ecs"}, INVALID, LINKED_ROLE),
+    "external breaker": (
+        EXTERNAL | {"deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": True, "rollback": False}}},
+        INVALID, "The deployment circuit breaker can only be used with the ECS deployment controller.",
+    ),
+    "role of two groups": (
+        {"role": "ecs", "loadBalancers": [entry(), entry(LONE, containerPort=105)]}, INVALID, LINKED_ROLE,
+    ),
     "external strategy": (EXTERNAL | strategy("CANARY"), INVALID, "Deployment strategies can not be specified"),
     "classic": ({"loadBalancers": [{"loadBalancerName": "elb"}]}, UNSUPPORTED, "Classic Load Balancers"),
     "no group": ({"loadBalancers": [entry(None)]}, INVALID, "targetGroupArn must be specified"),
@@ -221,6 +231,19 @@ def test_create_service_when_behind_a_load_balancer_then_given_back_with_role_an
     named = a_service(ecs, serviceName="t", loadBalancers=[entry()], role="mine", healthCheckGracePeriodSeconds=9)
     assert named["roleArn"] == "arn:aws:iam::123456789012:role/mine"
     assert named["healthCheckGracePeriodSeconds"] == 9
+    pathed = a_service(ecs, serviceName="u", loadBalancers=[entry()], role="/foo/bar")
+    assert pathed["roleArn"] == "arn:aws:iam::123456789012:role/foo/bar"
+
+
+def test_update_service_when_it_has_a_role_and_other_load_balancers_then_the_linked_role_takes_over(ecs):
+    a_service(ecs, loadBalancers=[entry()], role="mine")
+    kept = ecs.update_service(service="s", desiredCount=2)["service"]
+    assert kept["roleArn"].endswith(":role/mine")
+    changed = ecs.update_service(service="s", loadBalancers=[entry(containerPort=105)])["service"]
+    assert changed["roleArn"].endswith("/AWSServiceRoleForECS")
+    ecs.delete_service(service="s", force=True)
+    a_service(ecs, serviceName="t", loadBalancers=[entry()], role="mine")
+    assert "roleArn" not in ecs.update_service(service="t", loadBalancers=[])["service"]
 
 
 def test_create_service_when_a_container_is_checked_then_a_grace_period_is_of_use(region, ecs):
@@ -277,8 +300,13 @@ def test_update_service_when_it_cannot_be_then_refused(ecs):
     assert (code, message) == (UNSUPPORTED, "Changing the deployment controller of a service is not supported.")
     assert ecs.update_service(service="s", deploymentController={"type": "ECS"})["service"]["status"] == "ACTIVE"
     ecs.create_service(serviceName="e", desiredCount=1, deploymentController={"type": "EXTERNAL"})
-    message = "Unable to update task definition on services with an EXTERNAL deployment controller."
-    assert refusal(ecs.update_service, service="e", taskDefinition="web") == (INVALID, message)
+    for members, refused in (
+        ({"taskDefinition": "web"}, "Unable to update task definition"),
+        ({"networkConfiguration": NETWORK}, "Unable to update network parameters"),
+        ({"forceNewDeployment": True}, "Cannot force a new deployment"),
+    ):
+        message = f"{refused} on services with an EXTERNAL deployment controller."
+        assert refusal(ecs.update_service, service="e", **members) == (INVALID, message)
     assert ecs.update_service(service="e", desiredCount=3)["service"]["desiredCount"] == 3
     code, message = refusal(ecs.update_service, service="s", deploymentConfiguration={"maximumPercent": 100})
     assert (code, message) == (INVALID, "Availability Zone rebalancing is not supported with a maximumPercent of 100.")

@@ -4,10 +4,16 @@ import pytest
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
+from homeport.model.load_balancer import Listener, TargetGroup
 from tests.fleet import a_task_definition, ecs_of
 
 PLACE = {"cluster": "default", "service": "web"}
+ELB = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
+GROUP = f"{ELB}targetgroup/web/1"
 INVALID = "InvalidParameterException"
+NOT_EXTERNAL = (
+    "Amazon ECS only supports task set management on services configured to use external deployment controllers."
+)
 
 
 @pytest.fixture
@@ -66,7 +72,7 @@ def test_create_task_set_when_the_token_is_known_then_the_same(ecs):
         (
             {"service": "rolling"},
             INVALID,
-            "Task sets can not be used with services that have the deployment controller",
+            NOT_EXTERNAL,
         ),
         ({"cluster": "nobody"}, "ClusterNotFoundException", "Cluster not found."),
         (
@@ -113,17 +119,73 @@ def test_update_service_primary_task_set_when_another_was_then_they_change_place
     assert ecs.update_service(service="web", desiredCount=4)["service"]["taskDefinition"].endswith("web:2")
 
 
-def test_delete_task_set_when_scaled_then_only_by_force(ecs):
+def test_delete_task_set_when_it_is_not_the_primary_one_then_it_drains(ecs):
     task_set = create(ecs, 10.0)
     ecs.update_service_primary_task_set(**PLACE, primaryTaskSet=task_set["id"])
-    message = "The task set cannot be deleted while it is scaled above 0."
-    assert refusal(ecs.delete_task_set, taskSet=task_set["id"]) == (INVALID, message)
-    gone = ecs.delete_task_set(**PLACE, taskSet=task_set["id"], force=True)["taskSet"]
+    message = "Primary TaskSet cannot be deleted"
+    for force in (False, True):
+        assert refusal(ecs.delete_task_set, taskSet=task_set["id"], force=force) == (INVALID, message)
+    ecs.update_service_primary_task_set(**PLACE, primaryTaskSet=create(ecs, 100.0)["id"])
+    gone = ecs.delete_task_set(**PLACE, taskSet=task_set["id"])["taskSet"]
     assert (gone["status"], gone["computedDesiredCount"]) == ("DRAINING", 0)
-    assert "taskDefinition" not in service_of(ecs)
+    assert ecs.delete_task_set(**PLACE, taskSet=task_set["id"])["taskSet"]["status"] == "DRAINING"
     scale = {"value": 1.0, "unit": "PERCENT"}
     assert refusal(ecs.update_task_set, taskSet=task_set["id"], scale=scale)[1] == "The task set is being deleted."
     assert refusal(ecs.update_service_primary_task_set, primaryTaskSet=task_set["id"])[0] == INVALID
+
+
+def test_create_task_set_when_there_are_five_then_refused(ecs):
+    for _ in range(5):
+        create(ecs)
+    message = "5 deployments exist on the service. Unable to create new TaskSet since this exceeds the maximum limit."
+    assert refusal(ecs.create_task_set, taskDefinition="web") == (INVALID, message)
+
+
+def test_service_when_it_has_a_primary_task_set_then_it_shows_what_that_runs(region, ecs):
+    port = {"portMappings": [{"containerPort": 80}]}
+    a_task_definition(region, "web", containerDefinitions=[{"name": "main", "image": "busybox", "memory": 64} | port])
+    region.world.store.update(put_listener)
+    entry = {"targetGroupArn": GROUP, "containerName": "main", "containerPort": 80}
+    twice = [entry, entry | {"targetGroupArn": f"{GROUP}2"}]
+    assert refusal(ecs.create_task_set, taskDefinition="web", loadBalancers=twice)[1].endswith("one target group.")
+    task_set = create(ecs, 100.0, loadBalancers=[entry], launchType="EXTERNAL")
+    before = service_of(ecs)
+    assert (before["loadBalancers"], before["launchType"], "taskDefinition" in before) == ([], "EC2", False)
+    ecs.update_service_primary_task_set(**PLACE, primaryTaskSet=task_set["id"])
+    after = service_of(ecs)
+    assert (after["loadBalancers"], after["launchType"]) == ([entry], "EXTERNAL")
+    assert after["taskDefinition"].endswith("web:2")
+    assert after["healthCheckGracePeriodSeconds"] == 0
+    assert after["roleArn"].endswith("/AWSServiceRoleForECS")
+
+
+def put_listener(tx):
+    tx.target_groups.put(
+        TargetGroup(
+            arn=GROUP, name="x", protocol="HTTP", port=80, vpc_id="vpc-1", target_type="instance", created_at=1.0
+        )
+    )
+    forward = ({"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": GROUP, "Weight": 1}]}},)
+    tx.listeners.put(
+        Listener(
+            arn=f"{ELB}listener/app/alb/1/2",
+            load_balancer_arn="lb",
+            port=80,
+            protocol="HTTP",
+            default_actions=forward,
+            created_at=1.0,
+        )
+    )
+
+
+def test_create_service_when_external_then_a_name_is_enough(ecs):
+    service = ecs.create_service(serviceName="bare", deploymentController={"type": "EXTERNAL"})["service"]
+    assert (service["desiredCount"], service["deployments"], service["taskSets"]) == (0, [], [])
+
+
+def test_describe_task_sets_when_the_service_deploys_by_itself_then_refused(ecs):
+    ecs.create_service(serviceName="rolling", taskDefinition="web", desiredCount=1)
+    assert refusal(ecs.describe_task_sets, service="rolling") == (INVALID, NOT_EXTERNAL)
 
 
 def test_delete_service_when_it_has_task_sets_then_only_by_force(ecs):

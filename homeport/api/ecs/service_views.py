@@ -43,33 +43,34 @@ def service_view(ctx: Context, tx: Tables, service: Service, *, with_tags: bool)
     """A service with its deployments and events, newest first."""
     counts = counts_of(tx, service)
     is_external = service.deployment_controller == "EXTERNAL"
+    holder = _holder(tx, service)
     deployments = [] if is_external else current_deployments(tx, service)
     attempts = tx.service_deployments.by(service_arn=service.arn)
     return shapes.Service(
         service_arn=service.arn,
         service_name=service.name,
         cluster_arn=service.cluster_arn,
-        load_balancers=service.load_balancers,
+        load_balancers=holder.load_balancers,
         service_registries=(),
         status=service.status,
         desired_count=service.desired_count,
         running_count=sum(counts.running.values()),
         pending_count=sum(counts.pending.values()),
-        launch_type=cast("shapes.LaunchType | None", service.launch_type),
-        platform_version=service.platform_version,
-        task_definition=service.task_definition_arn,
+        launch_type=cast("shapes.LaunchType | None", holder.launch_type),
+        platform_version=holder.platform_version,
+        task_definition=holder.task_definition_arn,
         deployment_configuration=service.deployment_configuration,
         deployments=tuple(deployment_view(tx, each, counts) for each in deployments),
         task_sets=_task_sets(tx, service, counts) if is_external else None,
-        role_arn=_role(ctx, service),
+        role_arn=_role(ctx, service, holder),
         events=_events(tx, service),
         created_at=service.created_at,
         current_service_deployment=max(attempts, key=lambda each: each.created_at).arn if attempts else None,
         current_service_revisions=tuple(_revision_summary(each, counts) for each in deployments),
         placement_constraints=service.placement_constraints,
         placement_strategy=service.placement_strategy,
-        network_configuration=service.network_configuration,
-        health_check_grace_period_seconds=_grace_period(service),
+        network_configuration=holder.network_configuration,
+        health_check_grace_period_seconds=_grace_period(service, holder),
         scheduling_strategy=service.scheduling_strategy,
         deployment_controller=shapes.DeploymentController(type=service.deployment_controller),
         tags=service.tags if with_tags else (),
@@ -80,6 +81,14 @@ def service_view(ctx: Context, tx: Tables, service: Service, *, with_tags: bool)
         availability_zone_rebalancing=service.availability_zone_rebalancing,
         resource_management_type="CUSTOMER",
     )
+
+
+def _holder(tx: Tables, service: Service) -> Service | TaskSet:
+    """What says what the service runs: itself or, with the EXTERNAL controller, its primary task set."""
+    if service.primary_task_set_id is None:
+        return service
+    rows = tx.task_sets.by(service_arn=service.arn)
+    return next((each for each in rows if each.id == service.primary_task_set_id), service)
 
 
 def current_deployments(tx: Tables, service: Service) -> list[Deployment]:
@@ -93,15 +102,15 @@ def _task_sets(tx: Tables, service: Service, counts: Counts) -> tuple[shapes.Tas
     return tuple(task_set_view(each, service, counts, with_tags=False) for each in rows)
 
 
-def _role(ctx: Context, service: Service) -> str | None:
+def _role(ctx: Context, service: Service, holder: Service | TaskSet) -> str | None:
     """The role that ECS acts with towards load balancers: the given one, else its service-linked role."""
-    if service.role_arn is not None or not service.load_balancers:
+    if service.role_arn is not None or not holder.load_balancers:
         return service.role_arn
     return f"arn:aws:iam::{ctx.arns.account_id}:{_SERVICE_ROLE}"
 
 
-def _grace_period(service: Service) -> int | None:
-    if service.health_check_grace_period_seconds is None and service.load_balancers:
+def _grace_period(service: Service, holder: Service | TaskSet) -> int | None:
+    if service.health_check_grace_period_seconds is None and holder.load_balancers:
         return 0
     return service.health_check_grace_period_seconds
 

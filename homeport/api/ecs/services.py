@@ -45,12 +45,12 @@ from homeport.store.store import Tx
 
 #: Members of UpdateService that a service with EXTERNAL deployments leaves to its task sets.
 _OF_TASK_SETS = (
-    ("task_definition", "task definition"),
-    ("network_configuration", "network configuration"),
-    ("load_balancers", "load balancers"),
-    ("platform_version", "platform version"),
-    ("deployment_configuration", "deployment configuration"),
-    ("force_new_deployment", "force new deployment"),
+    ("task_definition", "Unable to update task definition"),
+    ("network_configuration", "Unable to update network parameters"),
+    ("load_balancers", "Unable to update load balancers"),
+    ("platform_version", "Unable to update platform version"),
+    ("deployment_configuration", "Unable to update deployment configuration"),
+    ("force_new_deployment", "Cannot force a new deployment"),
 )
 #: What a revision holds: changing any of it takes a new deployment (API reference, UpdateService).
 _OF_REVISION = ("task_definition_arn", "network_configuration", "load_balancers", "platform_version", "launch_type")
@@ -93,9 +93,7 @@ def _first_task_definition(ctx: Context, tx: Tx, request: shapes.CreateServiceRe
     controller = request.deployment_controller
     if controller is not None and controller.type == "EXTERNAL":
         if request.task_definition is not None:
-            raise shapes.InvalidParameterException(
-                "taskDefinition can not be specified for services with an EXTERNAL deployment controller."
-            )
+            raise shapes.InvalidParameterException("TaskDefinition must be blank")
         return None
     if request.task_definition is None:
         raise shapes.InvalidParameterException(
@@ -113,6 +111,7 @@ def _new_service(
 ) -> Service:
     """The row that the request describes, with ECS's defaults."""
     scheduling = request.scheduling_strategy or "REPLICA"
+    controller = request.deployment_controller.type if request.deployment_controller else "ECS"
     if request.launch_type is None and cluster.default_capacity_provider_strategy:
         raise shapes.UnsupportedFeatureException("Capacity provider strategies are not supported.")
     service = Service(
@@ -120,9 +119,9 @@ def _new_service(
         name=request.service_name,
         cluster_arn=cluster.arn,
         task_definition_arn=task_definition.arn if task_definition else None,
-        desired_count=check_desired_count(request.desired_count, scheduling),
+        desired_count=check_desired_count(request.desired_count, scheduling, controller),
         scheduling_strategy=scheduling,
-        deployment_controller=request.deployment_controller.type if request.deployment_controller else "ECS",
+        deployment_controller=controller,
         deployment_configuration=new_configuration(request.deployment_configuration, scheduling),
         launch_type=request.launch_type or "EC2",
         platform_version=request.platform_version,
@@ -152,7 +151,7 @@ def _network(network: shapes.NetworkConfiguration | None) -> shapes.NetworkConfi
 def _role_arn(ctx: Context, role: str | None) -> str | None:
     if not role:
         return None
-    return role if role.startswith("arn:") else f"arn:aws:iam::{ctx.arns.account_id}:role/{role}"
+    return role if role.startswith("arn:") else f"arn:aws:iam::{ctx.arns.account_id}:role/{role.removeprefix('/')}"
 
 
 def _check_listeners(tx: Tx, service: Service, definition: shapes.TaskDefinition | None) -> None:
@@ -214,11 +213,9 @@ def _check_updatable(service: Service, request: shapes.UpdateServiceRequest) -> 
     if request.desired_count is not None:
         check_desired_count(request.desired_count, service.scheduling_strategy)
     if service.deployment_controller == "EXTERNAL":
-        for member, name in _OF_TASK_SETS:
+        for member, refusal in _OF_TASK_SETS:
             if getattr(request, member):
-                raise shapes.InvalidParameterException(
-                    f"Unable to update {name} on services with an EXTERNAL deployment controller."
-                )
+                raise shapes.InvalidParameterException(f"{refusal} on services with an EXTERNAL deployment controller.")
 
 
 def _next_task_definition(
@@ -250,6 +247,8 @@ def _updated(service: Service, request: shapes.UpdateServiceRequest, task_defini
         "propagate_tags": request.propagate_tags,
     }
     given = {name: value for name, value in changes.items() if value is not None}
+    if request.load_balancers is not None:
+        given["role_arn"] = None  # Load balancers are changed with the service-linked role (API reference).
     return replace(
         service,
         task_definition_arn=task_definition.arn if task_definition else service.task_definition_arn,

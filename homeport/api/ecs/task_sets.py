@@ -25,6 +25,8 @@ from homeport.store.schema import Tables
 from homeport.store.store import Tx
 
 LONGEST_EXTERNAL_ID = 255
+#: ECS keeps at most so many task sets (and so many deployments) of a service at a time.
+MOST_TASK_SETS = 5
 
 
 @operation(shapes.SERVICE, "CreateTaskSet")
@@ -45,6 +47,11 @@ def create_task_set(ctx: Context, tx: Tx, request: shapes.CreateTaskSetRequest) 
 def _new_task_set(ctx: Context, tx: Tx, service: Service, request: shapes.CreateTaskSetRequest) -> TaskSet:
     """The row that the request describes, after every check."""
     check_not_built(request)
+    if tx.task_sets.count(service_arn=service.arn) >= MOST_TASK_SETS:
+        raise shapes.InvalidParameterException(
+            f"{MOST_TASK_SETS} deployments exist on the service."
+            " Unable to create new TaskSet since this exceeds the maximum limit."
+        )
     if len(request.external_id or "") > LONGEST_EXTERNAL_ID:
         raise shapes.InvalidParameterException(f"externalId must be at most {LONGEST_EXTERNAL_ID} characters.")
     task_definition = find_runnable_task_definition(ctx, tx, request.task_definition)
@@ -54,6 +61,8 @@ def _new_task_set(ctx: Context, tx: Tx, service: Service, request: shapes.Create
     launch_type = request.launch_type or service.launch_type
     check_platform_version(launch_type, request.platform_version)
     check_workload(definition, launch_type, network, load_balancers)
+    if len(load_balancers) > 1:
+        raise shapes.InvalidParameterException("A task set can have at most one target group.")
     if load_balancers:
         check_target_groups(
             load_balancers,
@@ -123,16 +132,14 @@ def update_service_primary_task_set(
 
 @operation(shapes.SERVICE, "DeleteTaskSet")
 def delete_task_set(ctx: Context, tx: Tx, request: shapes.DeleteTaskSetRequest) -> shapes.DeleteTaskSetResponse:
-    """The task set is DRAINING until its tasks are gone. Refused while it is scaled above 0, unless forced."""
+    """The task set is DRAINING until its tasks are gone, forced or not. The primary one cannot be deleted."""
     service = _external_service(ctx, tx, request.cluster, request.service)
     task_set = find_task_set(ctx, tx, service, request.task_set)
+    if task_set.status == "PRIMARY":
+        raise shapes.InvalidParameterException("Primary TaskSet cannot be deleted")
     if task_set.status != "DRAINING":
-        if task_set.scale_percent > 0 and not request.force:
-            raise shapes.InvalidParameterException("The task set cannot be deleted while it is scaled above 0.")
         task_set = replace(task_set, status="DRAINING", scale_percent=0.0, updated_at=tx.now)
         tx.task_sets.put(task_set)
-        if service.primary_task_set_id == task_set.id:
-            tx.services.put(replace(service, primary_task_set_id=None, task_definition_arn=None))
     return shapes.DeleteTaskSetResponse(task_set=_view(tx, task_set, service))
 
 
@@ -141,8 +148,7 @@ def describe_task_sets(
     ctx: Context, tx: Tables, request: shapes.DescribeTaskSetsRequest
 ) -> shapes.DescribeTaskSetsResponse:
     """The named task sets of a service, or all of them."""
-    cluster = find_cluster(ctx, tx, request.cluster)
-    service = find_active_service(ctx, tx, cluster, request.service)
+    service = _external_service(ctx, tx, request.cluster, request.service)
     with_tags = "TAGS" in (request.include or ())
     if request.task_sets:
         rows, failures = describe_many(
@@ -171,7 +177,7 @@ def _external_service(ctx: Context, tx: Tables, cluster_name: str, service_name:
     service = find_active_service(ctx, tx, cluster, service_name)
     if service.deployment_controller != "EXTERNAL":
         raise shapes.InvalidParameterException(
-            f"Task sets can not be used with services that have the deployment controller {service.deployment_controller}."
+            "Amazon ECS only supports task set management on services configured to use external deployment controllers."
         )
     return service
 

@@ -68,8 +68,11 @@ def _are(name: str) -> str:
     return "is" if name in ("Service discovery", "VPC Lattice") else "are"
 
 
-def check_desired_count(count: int | None, scheduling: str) -> int:
-    """The desired count; of DAEMON services ECS finds it itself, and it begins with 0."""
+def check_desired_count(count: int | None, scheduling: str, controller: str = "ECS") -> int:
+    """The desired count; of DAEMON services ECS finds it itself, and it begins with 0.
+
+    With EXTERNAL deployments nothing but a name has to be given (API reference, CreateService).
+    """
     if scheduling == "DAEMON":
         if count is not None:
             raise shapes.InvalidParameterException(
@@ -77,12 +80,14 @@ def check_desired_count(count: int | None, scheduling: str) -> int:
                 " Remove a desired count value and try again."
             )
         return 0
+    if count is None and controller == "EXTERNAL":
+        return 0
     if count is None:
         raise shapes.InvalidParameterException("desiredCount must be specified for REPLICA services.")
     if count < 0:
         raise shapes.InvalidParameterException("desiredCount can not be negative.")
     if count > MOST_TASKS:
-        raise shapes.InvalidParameterException(f"A service can have at most {MOST_TASKS} tasks.")
+        raise shapes.InvalidParameterException("Desired count exceeds limit.")
     return count
 
 
@@ -99,8 +104,8 @@ def check_service(service: Service, definition: shapes.TaskDefinition | None, *,
         raise shapes.InvalidParameterException(
             f"healthCheckGracePeriodSeconds must be between 0 and {LONGEST_GRACE_PERIOD}."
         )
-    if service.role_arn is not None and not service.load_balancers:
-        raise shapes.InvalidParameterException("A role can only be specified for services with load balancers.")
+    if service.role_arn is not None:
+        _check_role(service)
     if service.scheduling_strategy == "DAEMON":
         _check_daemon(service)
     if service.deployment_controller == "EXTERNAL":
@@ -144,6 +149,16 @@ def check_grace_period(service: Service, definition: shapes.TaskDefinition | Non
         )
 
 
+def _check_role(service: Service) -> None:
+    """A role of the caller's own is for one load balancer; anything more takes ECS's service-linked role."""
+    if service.deployment_controller == "EXTERNAL" or len(service.load_balancers) > 1:
+        raise shapes.InvalidParameterException(
+            "You cannot specify an IAM role for services that require a service linked role."
+        )
+    if not service.load_balancers:
+        raise shapes.InvalidParameterException("A role can only be specified for services with load balancers.")
+
+
 def _check_daemon(service: Service) -> None:
     if service.deployment_controller != "ECS":
         raise shapes.InvalidParameterException(
@@ -156,10 +171,12 @@ def _check_daemon(service: Service) -> None:
 
 
 def _check_external(service: Service) -> None:
-    """With EXTERNAL deployments it is the task sets that say what runs."""
+    """With EXTERNAL deployments it is the task sets that say what runs, and their controller who judges it."""
+    if service.task_definition_arn is not None and service.primary_task_set_id is None:
+        raise shapes.InvalidParameterException("TaskDefinition must be blank")
+    if service.load_balancers:
+        raise shapes.InvalidParameterException("LoadBalancers must be empty or null")
     for name, value in (
-        ("taskDefinition", service.task_definition_arn if service.primary_task_set_id is None else None),
-        ("loadBalancers", service.load_balancers),
         ("networkConfiguration", service.network_configuration),
         ("platformVersion", service.platform_version),
     ):
@@ -170,6 +187,11 @@ def _check_external(service: Service) -> None:
     if service.deployment_configuration.strategy != "ROLLING":
         raise shapes.InvalidParameterException(
             "Deployment strategies can not be specified for services with an EXTERNAL deployment controller."
+        )
+    breaker = service.deployment_configuration.deployment_circuit_breaker
+    if breaker is not None and breaker.enable:
+        raise shapes.InvalidParameterException(
+            "The deployment circuit breaker can only be used with the ECS deployment controller."
         )
 
 
