@@ -58,6 +58,7 @@ def is_eligible(service: Service, limits: Limits) -> bool:
     strategies = service.placement_strategy
     return (
         service.availability_zone_rebalancing == "ENABLED"
+        and service.launch_type != "EXTERNAL"
         and limits.ceiling > limits.desired_count > 0
         and (not strategies or (strategies[0].type == "spread" and strategies[0].field == ZONE))
         and not any("ecs.availability-zone" in (each.expression or "") for each in service.placement_constraints)

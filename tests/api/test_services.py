@@ -94,11 +94,12 @@ def test_create_service_when_daemon_then_its_own_defaults(ecs):
         {"placementStrategy": [{"type": "binpack", "field": "memory"}]},
         {"deploymentConfiguration": {"maximumPercent": 100, "minimumHealthyPercent": 50}},
         {"placementConstraints": [{"type": "memberOf", "expression": "attribute:ecs.availability-zone == us-east-1a"}]},
+        {"launchType": "EXTERNAL"},
     ],
 )
 def test_create_service_when_rebalancing_cannot_be_then_it_is_disabled_unless_asked_for(ecs, members):
     assert create(ecs, **members)["availabilityZoneRebalancing"] == "DISABLED"
-    with pytest.raises(ClientError, match="Availability Zone rebalancing is not supported"):
+    with pytest.raises(ClientError, match="Availability Zone Rebalancing does not support"):
         create(ecs, "other", availabilityZoneRebalancing="ENABLED", **members)
 
 

@@ -21,6 +21,8 @@ def ecs(region):
     main = {"name": "main", "image": "busybox", "memory": 64} | port
     a_task_definition(region, "web", containerDefinitions=[main])
     a_task_definition(region, "net", networkMode="awsvpc", containerDefinitions=[main])
+    there = [{"type": "memberOf", "expression": "attribute:a == b"}]
+    a_task_definition(region, "placed", containerDefinitions=[main], placementConstraints=there)
     region.world.store.update(put_listeners)
     return ecs_of(region)
 
@@ -103,6 +105,17 @@ REFUSED = {
         {"deploymentConfiguration": {"earlySuccessCriteria": {"enable": True, "healthyPercent": 100}}},
         UNSUPPORTED, "Early success criteria",
     ),
+    "no room": (
+        {"deploymentConfiguration": {"minimumHealthyPercent": 100, "maximumPercent": 100}}, INVALID,
+        "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.",
+    ),
+    "daemon without room": (
+        DAEMON | {"deploymentConfiguration": {"minimumHealthyPercent": 100}}, INVALID, "cannot be 100 as this will",
+    ),
+    "constraints": (
+        {"taskDefinition": "placed", "placementConstraints": [{"type": "distinctInstance"}] * 10}, INVALID,
+        "A task can have at most 10 placement constraints, those of its task definition included.",
+    ),
     "low maximum": ({"deploymentConfiguration": {"maximumPercent": 99}}, INVALID, "maximumPercent must be at least"),
     "minimum": ({"deploymentConfiguration": {"minimumHealthyPercent": 101}}, INVALID, "minimumHealthyPercent must be"),
     "threshold": (
@@ -116,11 +129,15 @@ REFUSED = {
     ),
     "long grace": ({"healthCheckGracePeriodSeconds": -1}, INVALID, "healthCheckGracePeriodSeconds must be between"),
     "constraint": ({"placementConstraints": [{"type": "memberOf", "expression": "("}]}, INVALID, "Invalid expression"),
-    "strategy": ({"placementStrategy": [{"type": "binpack", "field": "gpu"}]}, INVALID, "The field of the strategy"),
+    "strategy": ({"placementStrategy": [{"type": "binpack", "field": "gpu"}]}, INVALID, "binpack field 'gpu' is invalid."),
     "role": ({"role": "ecs"}, INVALID, "A role can only be specified for services with load balancers."),
     "daemon count": (DAEMON | {"desiredCount": 1}, INVALID, "does not support a desired count"),
-    "daemon percent": (DAEMON | {"deploymentConfiguration": {"maximumPercent": 200}}, INVALID, "maximumPercent of 100"),
+    "daemon percent": (DAEMON | {"deploymentConfiguration": {"maximumPercent": 200}}, INVALID, "values above 100 for max"),
     "daemon strategy": (DAEMON | strategy("BLUE_GREEN", bakeTimeInMinutes=1), INVALID, "strategy BLUE_GREEN"),
+    "daemon rebalancing": (
+        DAEMON | {"availabilityZoneRebalancing": "ENABLED"}, INVALID,
+        "Availability Zone Rebalancing does not support DAEMON services.",
+    ),
     "daemon placement": (DAEMON | {"placementStrategy": [{"type": "random"}]}, INVALID, "placement strategies"),
     "daemon external": (DAEMON | EXTERNAL, INVALID, "not supported with the EXTERNAL deployment controller"),
     "external definition": (EXTERNAL | {"taskDefinition": "web"}, INVALID, "TaskDefinition must be blank"),
@@ -308,8 +325,12 @@ def test_update_service_when_it_cannot_be_then_refused(ecs):
         message = f"{refused} on services with an EXTERNAL deployment controller."
         assert refusal(ecs.update_service, service="e", **members) == (INVALID, message)
     assert ecs.update_service(service="e", desiredCount=3)["service"]["desiredCount"] == 3
-    code, message = refusal(ecs.update_service, service="s", deploymentConfiguration={"maximumPercent": 100})
-    assert (code, message) == (INVALID, "Availability Zone rebalancing is not supported with a maximumPercent of 100.")
+    percents = {"maximumPercent": 100}
+    message = "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments."
+    assert refusal(ecs.update_service, service="s", deploymentConfiguration=percents) == (INVALID, message)
+    percents["minimumHealthyPercent"] = 0
+    code, message = refusal(ecs.update_service, service="s", deploymentConfiguration=percents)
+    assert (code, message) == (INVALID, "Availability Zone Rebalancing does not support a maximumPercent of 100.")
 
 
 def test_describe_service_revisions_when_traffic_can_shift_then_the_group_in_use(ecs):

@@ -144,7 +144,7 @@ def test_run_task_when_constraint_and_strategy_then_obeyed(region, ecs):
         (
             {"placementStrategy": [{"type": "random"}] * 6},
             "InvalidParameterException",
-            "A task can have at most 5 placement strategies.",
+            "Maximum number of strategies is 5.",
         ),
         (
             {"placementConstraints": [{"type": "distinctInstance"}] * 11},
@@ -154,7 +154,7 @@ def test_run_task_when_constraint_and_strategy_then_obeyed(region, ecs):
         (
             {"placementStrategy": [{"type": "binpack", "field": "disk"}]},
             "InvalidParameterException",
-            "The field of the strategy binpack must be cpu or memory.",
+            "binpack field 'disk' is invalid.",
         ),
         (
             {"startedBy": "x" * 129},

@@ -18,6 +18,7 @@ from homeport.model.overrides import NO_OVERRIDE, check_overrides, effective_def
 from homeport.model.rules.capabilities import placement_attributes
 from homeport.model.rules.launch import (
     EXTERNAL,
+    check_constraints_together,
     check_launch_type,
     check_network,
     check_placement,
@@ -73,6 +74,7 @@ def planned(ctx: Context, tx: Tx, cluster: Cluster, request: shapes.RunTaskReque
     if not 1 <= count <= MOST_TASKS:
         raise shapes.InvalidParameterException(f"Count must be between 1 and {MOST_TASKS}.")
     task_definition = find_runnable_task_definition(ctx, tx, request.task_definition)
+    check_constraints_together(task_definition.definition, request.placement_constraints or ())
     template = _template(tx, cluster, task_definition, request, launch_type=request.launch_type or "EC2")
     return template, _wanted(template, task_definition, request, count)
 

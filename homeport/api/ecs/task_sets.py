@@ -13,7 +13,7 @@ from homeport.api.ecs.service_views import counts_of, task_set_view
 from homeport.api.failures import describe_many
 from homeport.api.idempotency import remember, remembered
 from homeport.api.operation import Context, operation
-from homeport.model.rules.launch import check_platform_version
+from homeport.model.rules.launch import check_constraints_together, check_platform_version
 from homeport.model.rules.network import network_mode
 from homeport.model.rules.service import check_not_built, check_token, check_workload
 from homeport.model.rules.service_load_balancers import check_target_groups
@@ -60,6 +60,7 @@ def _new_task_set(ctx: Context, tx: Tx, service: Service, request: shapes.Create
     network = None if network is None or network.awsvpc_configuration is None else network
     launch_type = request.launch_type or service.launch_type
     check_platform_version(launch_type, request.platform_version)
+    check_constraints_together(definition, service.placement_constraints)
     check_workload(definition, launch_type, network, load_balancers)
     if len(load_balancers) > 1:
         raise shapes.InvalidParameterException("A task set can have at most one target group.")

@@ -87,14 +87,21 @@ def check_configuration(configuration: Configuration, scheduling: str, *, has_la
 
 def _check_percents(configuration: Configuration, scheduling: str) -> None:
     maximum, minimum = configuration.maximum_percent or 0, configuration.minimum_healthy_percent or 0
-    if scheduling == "DAEMON" and maximum != 100:
+    if scheduling == "DAEMON" and maximum > 100:
         raise shapes.InvalidParameterException(
-            "The daemon scheduling strategy requires a maximumPercent of 100. Remove the maximumPercent value and try again."
+            "The daemon scheduling strategy does not support values above 100 for maximumPercent."
+            " Remove the maximumPercent value and try again."
         )
     if maximum < 100:
         raise shapes.InvalidParameterException("maximumPercent must be at least 100.")
-    if not 0 <= minimum <= 100:
-        raise shapes.InvalidParameterException("minimumHealthyPercent must be between 0 and 100.")
+    if minimum < 0:
+        raise shapes.InvalidParameterException("minimumHealthyPercent must be at least 0.")
+    if minimum > 100:
+        raise shapes.InvalidParameterException("minimumHealthyPercent must be at most 100.")
+    if maximum == minimum == 100:
+        raise shapes.InvalidParameterException(
+            "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments."
+        )
 
 
 def _check_breaker(configuration: Configuration) -> None:

@@ -53,17 +53,27 @@ def check_placement(
     if len(constraints) > MOST_CONSTRAINTS:
         raise shapes.InvalidParameterException(f"A task can have at most {MOST_CONSTRAINTS} placement constraints.")
     if len(strategies) > MOST_STRATEGIES:
-        raise shapes.InvalidParameterException(f"A task can have at most {MOST_STRATEGIES} placement strategies.")
+        raise shapes.InvalidParameterException(f"Maximum number of strategies is {MOST_STRATEGIES}.")
     for constraint in constraints:
         _check_constraint(constraint)
     for strategy in strategies:
         _check_strategy(strategy)
 
 
+def check_constraints_together(
+    definition: shapes.TaskDefinition, constraints: Sequence[shapes.PlacementConstraint]
+) -> None:
+    """The limit holds for the constraints of the task definition and those of the launch together."""
+    if len(definition.placement_constraints or ()) + len(constraints) > MOST_CONSTRAINTS:
+        raise shapes.InvalidParameterException(
+            f"A task can have at most {MOST_CONSTRAINTS} placement constraints, those of its task definition included."
+        )
+
+
 def _check_constraint(constraint: shapes.PlacementConstraint) -> None:
     if constraint.type == "distinctInstance":
         if constraint.expression:
-            raise shapes.InvalidParameterException("The constraint distinctInstance takes no expression.")
+            raise shapes.InvalidParameterException("distinctInstance expression should not be specified.")
         return
     if constraint.type is None or not constraint.expression:
         raise shapes.InvalidParameterException(
@@ -80,9 +90,9 @@ def _check_constraint(constraint: shapes.PlacementConstraint) -> None:
 def _check_strategy(strategy: shapes.PlacementStrategy) -> None:
     field = strategy.field or ""
     if strategy.type == "binpack" and field.lower() not in ("cpu", "memory"):
-        raise shapes.InvalidParameterException("The field of the strategy binpack must be cpu or memory.")
+        raise shapes.InvalidParameterException(f"binpack field '{field}' is invalid.")
     if strategy.type == "random" and field:
-        raise shapes.InvalidParameterException("The strategy random takes no field.")
+        raise shapes.InvalidParameterException("random field should not be specified.")
     if strategy.type is None or (strategy.type == "spread" and not _SPREAD_FIELD.match(field)):
         raise shapes.InvalidParameterException(
             "The field of the strategy spread must be instanceId, host or attribute:NAME."

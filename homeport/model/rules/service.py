@@ -8,7 +8,13 @@ Sources: API reference, CreateService and UpdateService; Developer Guide, "Amazo
 import re
 
 from homeport.model.rules.deployment_configuration import check_configuration
-from homeport.model.rules.launch import check_launch_type, check_network, check_placement, check_platform_version
+from homeport.model.rules.launch import (
+    check_constraints_together,
+    check_launch_type,
+    check_network,
+    check_placement,
+    check_platform_version,
+)
 from homeport.model.rules.names import NAME_PATTERN, is_name
 from homeport.model.rules.service_load_balancers import check_entries
 from homeport.model.rules.support import unsupported
@@ -111,6 +117,7 @@ def check_service(service: Service, definition: shapes.TaskDefinition | None, *,
     if service.deployment_controller == "EXTERNAL":
         _check_external(service)
     if definition is not None:
+        check_constraints_together(definition, service.placement_constraints)
         check_workload(
             definition,
             service.launch_type,
@@ -120,7 +127,7 @@ def check_service(service: Service, definition: shapes.TaskDefinition | None, *,
         )
     obstacle = rebalancing_obstacle(service)
     if service.availability_zone_rebalancing == "ENABLED" and obstacle is not None:
-        raise shapes.InvalidParameterException(f"Availability Zone rebalancing is not supported {obstacle}.")
+        raise shapes.InvalidParameterException(f"Availability Zone Rebalancing does not support {obstacle}.")
 
 
 def check_workload(
@@ -196,19 +203,20 @@ def _check_external(service: Service) -> None:
 
 
 def rebalancing_obstacle(service: Service) -> str | None:
-    """Why the service's tasks cannot be rebalanced over Availability Zones ("with …"); None if they can.
+    """What of the service keeps its tasks from being rebalanced over Availability Zones; None if they can be.
 
     Source: Developer Guide, "Balancing an Amazon ECS service across Availability Zones".
     """
-    if service.scheduling_strategy == "DAEMON":
-        return "with the daemon scheduling strategy"
-    if service.deployment_controller != "ECS":
-        return f"with the {service.deployment_controller} deployment controller"
-    if (service.deployment_configuration.maximum_percent or 0) <= 100:
-        return "with a maximumPercent of 100"
     first = next(iter(service.placement_strategy), None)
-    if first is not None and not (first.type == "spread" and first.field == ZONE):
-        return "unless the first placement strategy spreads over Availability Zones"
-    if any(ZONE in (constraint.expression or "") for constraint in service.placement_constraints):
-        return "with a placement constraint on the Availability Zone"
-    return None
+    obstacles = {
+        "DAEMON services": service.scheduling_strategy == "DAEMON",
+        f"the {service.deployment_controller} deployment controller": service.deployment_controller != "ECS",
+        "the EXTERNAL launch type": service.launch_type == "EXTERNAL",
+        "a maximumPercent of 100": (service.deployment_configuration.maximum_percent or 0) <= 100,
+        "placement strategies that do not begin with a spread over Availability Zones": first is not None
+        and not (first.type == "spread" and first.field == ZONE),
+        "placement constraints on the Availability Zone": any(
+            ZONE in (constraint.expression or "") for constraint in service.placement_constraints
+        ),
+    }
+    return next((name for name, is_there in obstacles.items() if is_there), None)
