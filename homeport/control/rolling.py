@@ -19,6 +19,7 @@ from homeport.model import service_events
 from homeport.model.deployment import Deployment
 from homeport.model.load_balancer import Target
 from homeport.model.service import TaskSet
+from homeport.model.service_changes import followed
 from homeport.model.status import StopCode, TaskStatus
 from homeport.model.task import Task
 from homeport.scheduler.constraints import Constraint
@@ -33,7 +34,8 @@ def replica(round_: Round) -> None:
     view = look(round_)
     if round_.primary is None:
         return
-    round_.change_deployment(round_.primary.id, desired_count=round_.service.desired_count)
+    for each in followed(round_.service, round_.deployments.values(), round_.now):
+        round_.change_deployment(each.id, desired_count=each.desired_count)
     watch_failures(round_, view)
     shrink_older(round_, view)
     limits = limits_of(round_.service.deployment_configuration, round_.service.desired_count)

@@ -138,6 +138,25 @@ def superseded(deployment: Deployment, tasks: Sequence[Task], now: float) -> Dep
     return replace(deployment, status="ACTIVE", desired_count=count, updated_at=now)
 
 
+def followed(service: Service, deployments: Iterable[Deployment], now: float) -> list[Deployment]:
+    """The deployments that change because the service's desired count has: the PRIMARY one always has as many.
+
+    A count that grows amid a rolling deployment grows for the revision that ran before, too: the new one may not work,
+    and then the old one has to bear the load (AWS, "Amazon ECS improves service availability during rolling deployments").
+    """
+    deployments = list(deployments)
+    primary = next((each for each in deployments if each.id == service.primary_deployment_id), None)
+    if primary is None or primary.desired_count == service.desired_count:
+        return []
+    changed = [replace(primary, desired_count=service.desired_count, updated_at=now)]
+    before = [each for each in deployments if each.status == "ACTIVE" and each.completed_at is not None]
+    growth = service.desired_count - primary.desired_count
+    if growth > 0 and before and primary.rollout_state != "COMPLETED":
+        newest = max(before, key=lambda each: each.completed_at or 0.0)
+        changed.append(replace(newest, desired_count=newest.desired_count + growth, updated_at=now))
+    return changed
+
+
 def stop_requested(attempt: ServiceDeployment, now: float) -> ServiceDeployment:
     """The attempt as a newer one leaves it; the service scheduler makes it STOPPED."""
     reason = "A newer service deployment has been started."

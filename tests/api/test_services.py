@@ -185,6 +185,43 @@ def test_update_service_when_the_task_definition_changes_then_a_deployment_begin
     assert after["currentServiceDeployment"] == newest["serviceDeploymentArn"]
 
 
+def test_update_service_when_five_deployments_have_tasks_then_no_sixth_begins(region, ecs):
+    an_instance(region)
+    service = create(ecs)
+    for number in range(5):
+        primary = service["deployments"][0]["id"]
+        if number < 4:
+            give_a_task(region, ecs, primary)
+        if number:
+            assert len(service["deployments"]) == number + 1
+        if number < 4:
+            service = ecs.update_service(service="web", forceNewDeployment=True)["service"]
+    message = "5 active deployments exist, unable to create new deployment."
+    refused("InvalidParameterException", message, ecs.update_service, service="web", forceNewDeployment=True)
+    assert ecs.update_service(service="web", desiredCount=3)["service"]["desiredCount"] == 3
+
+
+def give_a_task(region, ecs, deployment):
+    (task,) = ecs.run_task(taskDefinition="web", startedBy=deployment)["tasks"]
+    arn = row(region).arn
+    region.world.store.update(
+        lambda tx: tx.tasks.put(replace(tx.tasks[task["taskArn"]], service_arn=arn, service_name="web"))
+    )
+
+
+def test_update_service_when_raised_amid_a_deployment_then_both_revisions_grow(region, ecs):
+    create(ecs)
+
+    def complete(tx):
+        (only,) = tx.deployments.by(service_arn=row(region).arn)
+        tx.deployments.put(replace(only, rollout_state="COMPLETED", completed_at=1.0))
+
+    region.world.store.update(complete)
+    ecs.update_service(service="web", forceNewDeployment=True)
+    service = ecs.update_service(service="web", desiredCount=5)["service"]
+    assert [each["desiredCount"] for each in service["deployments"]] == [5, 5]
+
+
 def test_update_service_when_the_task_definition_stays_then_no_deployment_unless_forced(region, ecs):
     create(ecs)
     ecs.deregister_task_definition(taskDefinition="web:1")

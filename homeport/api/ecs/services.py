@@ -24,6 +24,7 @@ from homeport.model.cluster import Cluster
 from homeport.model.rules.deployment_configuration import merged_configuration, new_configuration
 from homeport.model.rules.network import network_mode
 from homeport.model.rules.service import (
+    MOST_DEPLOYMENTS,
     MOST_SERVICES,
     check_desired_count,
     check_grace_period,
@@ -36,7 +37,7 @@ from homeport.model.rules.service import (
 from homeport.model.rules.service_load_balancers import check_target_groups
 from homeport.model.rules.tags import check_tags
 from homeport.model.service import Service
-from homeport.model.service_changes import begin_deployment, put_all
+from homeport.model.service_changes import begin_deployment, followed, put_all
 from homeport.model.service_history import outdated
 from homeport.model.task_definition import TaskDefinition
 from homeport.shapes import ecs as shapes
@@ -274,13 +275,19 @@ def _needs_deployment(present: Service, service: Service) -> bool:
 
 def _deploy(tx: Tx, service: Service, *, is_forced: bool) -> Service:
     """Begin a deployment of the service's new settings; gives the row that was put."""
+    deployments, tasks = tx.deployments.by(service_arn=service.arn), tx.tasks.by(unsettled_of=service.arn)
+    busy = {task.started_by for task in tasks if not task.is_stopped} | {service.primary_deployment_id}
+    if sum(each.id in busy for each in deployments) >= MOST_DEPLOYMENTS:
+        raise shapes.InvalidParameterException(
+            f"{MOST_DEPLOYMENTS} active deployments exist, unable to create new deployment."
+        )
     begun = begin_deployment(
         service,
         tx.ids,
         tx.now,
-        deployments=tx.deployments.by(service_arn=service.arn),
+        deployments=deployments,
         attempts=tx.service_deployments.by(open_of=service.arn),
-        tasks=tx.tasks.by(unsettled_of=service.arn),
+        tasks=tasks,
         is_forced=is_forced,
     )
     put_all(tx, begun)
@@ -302,14 +309,10 @@ def _forget_history(tx: Tx, service: Service) -> None:
 
 
 def _follow_count(tx: Tx, service: Service) -> None:
-    """The PRIMARY deployment is to have as many tasks as the service, and the answer shows it already."""
-    primary = tx.deployments.get(service.primary_deployment_id or "")
-    if (
-        primary is not None
-        and primary.desired_count != service.desired_count
-        and service.scheduling_strategy == "REPLICA"
-    ):
-        tx.deployments.put(replace(primary, desired_count=service.desired_count, updated_at=tx.now))
+    """The deployments are to have as many tasks as the service, and the answer shows it already."""
+    if service.scheduling_strategy == "REPLICA":
+        for deployment in followed(service, tx.deployments.by(service_arn=service.arn), tx.now):
+            tx.deployments.put(deployment)
 
 
 @operation(shapes.SERVICE, "DeleteService")

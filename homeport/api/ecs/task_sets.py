@@ -15,7 +15,7 @@ from homeport.api.idempotency import remember, remembered
 from homeport.api.operation import Context, operation
 from homeport.model.rules.launch import check_constraints_together, check_platform_version
 from homeport.model.rules.network import network_mode
-from homeport.model.rules.service import check_not_built, check_token, check_workload
+from homeport.model.rules.service import MOST_DEPLOYMENTS, check_not_built, check_token, check_workload
 from homeport.model.rules.service_load_balancers import check_target_groups
 from homeport.model.rules.tags import check_tags
 from homeport.model.rules.task_sets import checked_scale
@@ -25,8 +25,6 @@ from homeport.store.schema import Tables
 from homeport.store.store import Tx
 
 LONGEST_EXTERNAL_ID = 255
-#: ECS keeps at most so many task sets (and so many deployments) of a service at a time.
-MOST_TASK_SETS = 5
 
 
 @operation(shapes.SERVICE, "CreateTaskSet")
@@ -47,9 +45,9 @@ def create_task_set(ctx: Context, tx: Tx, request: shapes.CreateTaskSetRequest) 
 def _new_task_set(ctx: Context, tx: Tx, service: Service, request: shapes.CreateTaskSetRequest) -> TaskSet:
     """The row that the request describes, after every check."""
     check_not_built(request)
-    if tx.task_sets.count(service_arn=service.arn) >= MOST_TASK_SETS:
+    if tx.task_sets.count(service_arn=service.arn) >= MOST_DEPLOYMENTS:
         raise shapes.InvalidParameterException(
-            f"{MOST_TASK_SETS} deployments exist on the service."
+            f"{MOST_DEPLOYMENTS} deployments exist on the service."
             " Unable to create new TaskSet since this exceeds the maximum limit."
         )
     if len(request.external_id or "") > LONGEST_EXTERNAL_ID:

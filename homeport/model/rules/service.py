@@ -24,6 +24,8 @@ from homeport.shapes import ecs as shapes
 #: Quotas of ECS (General Reference): tasks of a service, services of a cluster.
 MOST_TASKS = 5000
 MOST_SERVICES = 5000
+#: So many deployments (or task sets) of a service may have tasks at a time; ECS does not document it.
+MOST_DEPLOYMENTS = 5
 LONGEST_TOKEN = 36
 LONGEST_GRACE_PERIOD = 2_147_483_647
 ZONE = "attribute:ecs.availability-zone"

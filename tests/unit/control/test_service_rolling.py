@@ -88,6 +88,37 @@ def test_update_when_nothing_may_stop_or_start_then_an_event_says_so_once():
     assert len(world.revision_tasks(1)) == 2
 
 
+def test_desired_count_when_raised_amid_a_deployment_that_does_not_work_then_the_old_revision_grows():
+    world = World()
+    world.define(2)
+    world.create(4)
+    world.steady()
+    world.on_start = lambda task: "STOPPED" if task.task_definition_arn.endswith(":2") else "RUNNING"
+    world.deploy(2)
+    world.run(30)
+    world.change(desired_count=8)
+    world.run(60)
+    assert len(world.revision_tasks(1)) == 8
+    world.on_start = lambda task: "RUNNING"
+    world.run(700)
+    assert (len(world.revision_tasks(1)), len(world.revision_tasks(2))) == (0, 8)
+    assert world.primary.rollout_state == "COMPLETED"
+
+
+def test_desired_count_when_raised_and_lowered_amid_a_deployment_then_it_ends_all_the_same():
+    world = World()
+    world.define(2)
+    world.create(4)
+    world.steady()
+    world.deploy(2)
+    world.settle()
+    world.change(desired_count=6)
+    world.run(20)
+    world.change(desired_count=2)
+    world.run(200)
+    assert (len(world.revision_tasks(1)), len(world.revision_tasks(2))) == (0, 2)
+
+
 def test_desired_count_when_lowered_then_surplus_tasks_stop_at_once():
     world = World()
     world.create(6)
