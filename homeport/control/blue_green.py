@@ -9,7 +9,7 @@ runs; after a rollback blue is again, and the service has blue's settings.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from homeport.control import circuit_breaker, deployments, rolling
+from homeport.control import deployments, rolling
 from homeport.control.giving_up import in_order, make_room
 from homeport.control.health import View
 from homeport.control.rollout import Condition, LiveTask, RolloutPlan, limits_of, plan_rollout, spare_of
@@ -139,7 +139,7 @@ def _fault(round_: Round, green: Deployment, attempt: ServiceDeployment, entries
     missing = missing_rule(round_.tx, entries)
     if missing is not None:
         return f"The listener rule {missing} does not exist."
-    if circuit_breaker.has_tripped(configuration, round_.service.desired_count, green.failed_tasks):
+    if rolling.has_tripped(round_, green, configuration):
         return deployments.TASKS_FAILED
     return ""
 

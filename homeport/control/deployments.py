@@ -131,6 +131,7 @@ def take_over(round_: Round, target: Deployment) -> None:
         failed_tasks=0,
         start_failures=0,
         start_after=None,
+        unplaced_since=None,
     )
     revision = round_.tx.service_revisions.get(target.revision_arn)
     settings: dict[str, Any] = {}

@@ -1,7 +1,8 @@
 """All tasks of a service revision run the same images, whatever becomes of the tags. Pure, over a round.
 
 The first task of a deployment finds out which digests the tags stand for; until it has, no other is started, and then
-all are started with the digests. After three tasks that did not get that far the deployment goes on without. What an
+all are started with the digests. After three tasks that did not get that far the deployment goes on without, or fails
+if the circuit breaker is on. What an
 earlier revision of the service has found out about the same images holds for later ones, until a new deployment is
 forced. Source: Developer Guide, "Container image resolution"; `versionConsistency` of a container definition.
 """
@@ -35,6 +36,15 @@ def startable(round_: Round, deployment: Deployment, wanted: int) -> int:
     if _resolve(round_, deployment, revision, tasks):
         return wanted
     return 0 if tasks else 1
+
+
+def has_given_up(round_: Round, deployment: Deployment) -> bool:
+    """Whether three tasks have failed to find the digests out, and nothing else knows them."""
+    revision = round_.tx.service_revisions.get(deployment.revision_arn)
+    if revision is None or revision.digests_resolved or deployment.start_failures < MOST_TRIES:
+        return False
+    names = _unresolved(round_, revision)
+    return bool(names) and _inherited(round_, revision, names) is None
 
 
 def _resolve(round_: Round, deployment: Deployment, revision: ServiceRevision, tasks: list[Task]) -> bool:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from homeport.control import circuit_breaker, deployments, rebalancing, throttle
 from homeport.control.giving_up import give_up, in_order, make_room
 from homeport.control.health import Judged, View, judge
-from homeport.control.image_digests import startable
+from homeport.control.image_digests import has_given_up, startable
 from homeport.control.rollout import Blocked, Condition, LiveTask, RolloutPlan, limits_of, plan_rollout, spare_of
 from homeport.control.service_round import TELL_AGAIN_AFTER, Round, by_arn
 from homeport.control.service_tasks import DEFINITION, PLACEMENT, launch_of, start_tasks, stop_tasks
@@ -23,6 +23,7 @@ from homeport.model.service_changes import followed
 from homeport.model.status import StopCode, TaskStatus
 from homeport.model.task import Task
 from homeport.scheduler.constraints import Constraint
+from homeport.shapes import ecs as shapes
 
 CONFIGURATION = "configuration"
 PROTECTION = "protection"
@@ -45,6 +46,7 @@ def replica(round_: Round) -> None:
     rebalancing.after_starts(round_, moving)
     if not moving.constraints:
         _make_room(round_, view, unplaced)
+    count_unplaced(round_, round_.primary.id, unplaced.get(round_.primary.id, 0))
     conclude(round_, plan, is_complete=plan.is_complete and not moving.extra)
 
 
@@ -150,8 +152,16 @@ def watch_failures(round_: Round, view: View) -> None:
     configuration = round_.service.deployment_configuration
     if primary is None or primary.rollout_state != "IN_PROGRESS":
         return
-    if circuit_breaker.has_tripped(configuration, round_.service.desired_count, primary.failed_tasks):
+    if has_tripped(round_, primary, configuration):
         deployments.fail(round_, primary)
+
+
+def has_tripped(round_: Round, deployment: Deployment, configuration: shapes.DeploymentConfiguration) -> bool:
+    """Whether the circuit breaker ends the deployment: too many failures, or images that cannot be had."""
+    if not circuit_breaker.is_enabled(configuration):
+        return False
+    failures, desired_count = deployment.failed_tasks, round_.service.desired_count
+    return circuit_breaker.has_tripped(configuration, desired_count, failures) or has_given_up(round_, deployment)
 
 
 def count_successes(round_: Round, view: View) -> None:
@@ -245,6 +255,17 @@ def carry_out(round_: Round, view: View, plan: RolloutPlan, constraints: tuple[C
         number = startable(round_, deployment, count)
         unplaced[deployment_id] = start_tasks(round_, launch_of(round_, deployment), number, constraints)
     return unplaced
+
+
+def count_unplaced(round_: Round, deployment_id: str, missing: int) -> None:
+    """Tasks that go on lacking room are failures of their deployment, unless something is stopping and may make it."""
+    row = round_.deployments[deployment_id]
+    if row.rollout_state != "IN_PROGRESS" or (missing and round_.stopping()):
+        return
+    since, failures = circuit_breaker.after_unplaced(row.unplaced_since, missing, round_.now)
+    round_.change_deployment(deployment_id, unplaced_since=since, failed_tasks=row.failed_tasks + failures)
+    if since is not None:
+        round_.look_again(since + circuit_breaker.PLACEMENT_ROUND)
 
 
 def _make_room(round_: Round, view: View, unplaced: dict[str, int]) -> None:

@@ -208,6 +208,54 @@ def test_breaker_when_health_checks_fail_after_tasks_ran_then_they_count():
     assert world.primary.rollout_state == "FAILED"
 
 
+def test_breaker_when_tasks_find_no_room_then_they_are_failures_and_it_rolls_back():
+    world = World(instances=2, cpu=100)
+    world.define(2, cpu=101)
+    world.create(2, breaker=BREAKER)
+    world.steady()
+    first = world.primary.id
+    world.deploy(2)
+    world.run(29)
+    assert world.primary.failed_tasks == 0
+    world.run(2)
+    assert world.primary.failed_tasks == 2
+    world.run(29)
+    assert world.primary.id == first
+    assert world.attempt.status == "ROLLBACK_SUCCESSFUL"
+    assert len(world.revision_tasks(1)) == 2
+    assert world.events("deployment failed: tasks failed to start.")
+
+
+def test_breaker_when_room_is_found_in_time_then_nothing_has_failed():
+    world = World(instances=1, cpu=20)
+    world.create(4, breaker=BREAKER)
+    world.run(25)
+    world.add_instance(7, cpu=20)
+    world.run(100)
+    assert (world.primary.failed_tasks, world.primary.rollout_state) == (0, "COMPLETED")
+    assert world.primary.unplaced_since is None
+
+
+def test_breaker_when_not_enabled_then_tasks_without_room_are_counted_and_waited_for():
+    world = World(instances=0)
+    world.create(1)
+    world.run(1000, tick=5)
+    assert (world.primary.failed_tasks, world.primary.rollout_state) == (33, "IN_PROGRESS")
+    world.add_instance(0)
+    world.run(100)
+    assert (world.primary.failed_tasks, world.primary.rollout_state) == (0, "COMPLETED")
+
+
+@pytest.mark.parametrize(("given", "tried"), [(BREAKER, 3), (None, 23)])
+def test_breaker_when_three_tasks_could_not_tell_what_the_image_is_then_the_deployment_fails(given, tried):
+    world = World(image="registry:5000/nothing:1")
+    world.on_start = lambda task: "STOPPED"
+    world.create(20, breaker=given)
+    world.run(100)
+    assert starts(world) == tried
+    assert world.primary.rollout_state == ("IN_PROGRESS" if given is None else "FAILED")
+
+
 def test_stop_request_when_a_newer_deployment_begins_then_the_former_attempt_is_stopped():
     world = World(start_time=None)
     world.define(2)
