@@ -77,7 +77,8 @@ def _carry_out(round_: Round, view: View, task_set: TaskSet, plan: RolloutPlan) 
     for arn in plan.stop:
         give_up(round_, rows[arn], view.judged[arn])
     if plan.blocked is Blocked.PROTECTED:
-        round_.tell(rolling.PROTECTION, service_events.blocked_by_protection(task_set.id))
+        protected = sum(task.is_protected for task in view.tasks if task.deployment_id == task_set.id)
+        round_.tell(rolling.PROTECTION, service_events.blocked_by_protection(task_set.id, protected))
     return start_tasks(round_, launch_of_task_set(task_set), plan.start)
 
 

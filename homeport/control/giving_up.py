@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from homeport.control.health import Judged, View
+from homeport.control.health import CONTAINERS_FAILED, Judged, View
 from homeport.control.rollout import STOP_FIRST, Condition, LiveTask
 from homeport.control.scale_in import DEFAULT_STRATEGY, give_up_order
 from homeport.control.service_round import Round, by_arn
@@ -34,18 +34,21 @@ def give_up(round_: Round, task: Task, verdict: Judged) -> None:
         if older is not None and older.status == "ACTIVE":
             round_.change_deployment(older.id, desired_count=max(0, older.desired_count - 1))
         return
-    _say_unhealthy(round_, task)
+    _say_unhealthy(round_, task, verdict)
     stop_tasks(round_, [task], verdict.failure)
     deployment = round_.deployments.get(task.started_by or "")
     if deployment is not None:
         round_.change_deployment(deployment.id, failed_tasks=deployment.failed_tasks + 1)
 
 
-def _say_unhealthy(round_: Round, task: Task) -> None:
+def _say_unhealthy(round_: Round, task: Task, verdict: Judged) -> None:
+    if verdict.failure == CONTAINERS_FAILED:
+        round_.say(service_events.unhealthy_containers(task.id))
     for target in round_.tx.targets.by(owner=task.arn):
         if target.state == "unhealthy":
-            why = f"reason {target.description or target.reason or 'Health checks failed'}"
-            round_.say(service_events.unhealthy_target(task.id, target.id, target.target_group_arn, why))
+            why = target.description or target.reason or "Health checks failed"
+            group_arn = target.target_group_arn
+            round_.say(service_events.unhealthy_target(task.id, target.id, target.port, group_arn, why))
 
 
 def make_room(

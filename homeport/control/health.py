@@ -21,6 +21,7 @@ from homeport.model.task import Task
 STEADY_AFTER = 40.0
 """Seconds of RUNNING after which a task without any check counts as healthy."""
 
+CONTAINERS_FAILED = "Task failed container health checks"
 _GOOD = ("healthy", "unavailable")
 
 
@@ -70,7 +71,7 @@ def judge(task: Task, targets: Sequence[Target], expected_targets: int, grace: f
 def _failure(task: Task, targets: Sequence[Target], has_container_check: bool) -> str:
     """The `stoppedReason` of a task that is replaced because of its health; "" while nothing speaks against it."""
     if has_container_check and task.health_status() == "UNHEALTHY":
-        return "Task failed container health checks"
+        return CONTAINERS_FAILED
     for target in targets:
         if target.state == "unhealthy":
             return f"Task failed ELB health checks in (target-group {target.target_group_arn})"

@@ -20,15 +20,17 @@ from homeport.scheduler.constraints import Constraint
 from homeport.shapes import ecs as shapes
 
 TRIED = "rebalancing"
+BEGUN, NO_ROOM = "unbalanced", "rebalancing room"
 TRY_AGAIN_AFTER = 600.0
 """Seconds between attempts that found no room."""
 
 
 class Surplus(NamedTuple):
-    """How many tasks above the desired count are wanted just now, and where new ones may go."""
+    """How many tasks above the desired count are wanted just now, and in which zones new ones may go."""
 
     extra: int = 0
     constraints: tuple[Constraint, ...] = ()
+    zones: tuple[str, ...] = ()
 
 
 def surplus(round_: Round, tasks: Sequence[LiveTask], limits: Limits) -> Surplus:
@@ -37,6 +39,7 @@ def surplus(round_: Round, tasks: Sequence[LiveTask], limits: Limits) -> Surplus
     is_settled = primary is not None and primary.rollout_state == "COMPLETED" and not round_.older()
     if not is_settled or not is_eligible(round_.service, limits):
         if round_.service.rebalancing_since is not None:
+            round_.say(service_events.stopped_rebalancing())
             round_.change(rebalancing_since=None)
         return Surplus()
     # Tasks that leave a draining instance are replaced anyway: taken for a surplus they would beget ever more. And what
@@ -73,24 +76,29 @@ def _judge(round_: Round, limits: Limits) -> Surplus:
         if round_.service.rebalancing_since is not None:
             round_.say(service_events.balanced(counts))
             round_.change(rebalancing_since=None)
-        round_.over(TRIED)
+        round_.over(TRIED, BEGUN, NO_ROOM)
         return Surplus()
     tried_at = round_.service.told.get(TRIED)
     if tried_at is not None and round_.now < tried_at + TRY_AGAIN_AFTER:
         round_.look_again(tried_at + TRY_AGAIN_AFTER)
         return Surplus()
     if round_.service.rebalancing_since is None:
-        round_.say(service_events.not_balanced(counts))
+        round_.tell(BEGUN, service_events.not_balanced(counts))
         round_.change(rebalancing_since=round_.now)
     share = limits.desired_count / len(counts)
     short = sorted(zone for zone, count in counts.items() if count < share)
     expression = f"{ZONE} in [{', '.join(short)}]"
-    return Surplus(moves, (shapes.PlacementConstraint(type="memberOf", expression=expression),))
+    return Surplus(moves, (shapes.PlacementConstraint(type="memberOf", expression=expression),), tuple(short))
 
 
 def after_starts(round_: Round, wanted: Surplus) -> None:
-    """Give up for a while if the zones with too few tasks have no room."""
-    if wanted.constraints and not round_.started:
+    """Give up for a while if the zones with too few tasks have no room. That is no lack of room for the service."""
+    if not wanted.constraints:
+        return
+    round_.room_failures = ()
+    round_.lacks_room = False
+    if not round_.started:
+        round_.tell(NO_ROOM, service_events.no_room_to_rebalance(wanted.zones))
         round_.change(rebalancing_since=None, told=round_.service.told | {TRIED: round_.now})
         round_.look_again(round_.now + TRY_AGAIN_AFTER)
 

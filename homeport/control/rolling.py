@@ -41,6 +41,7 @@ def replica(round_: Round) -> None:
     shrink_older(round_, view)
     limits = limits_of(round_.service.deployment_configuration, round_.service.desired_count)
     moving = rebalancing.surplus(round_, view.tasks, limits)
+    round_.is_rebalancing = round_.service.rebalancing_since is not None
     plan = _plan(round_, view, moving.extra)
     unplaced = carry_out(round_, view, plan, moving.constraints)
     rebalancing.after_starts(round_, moving)
@@ -249,11 +250,14 @@ def carry_out(round_: Round, view: View, plan: RolloutPlan, constraints: tuple[C
     primary = round_.primary
     if primary is None:
         return {}
-    unplaced = {}
+    unplaced, placed = {}, 0
     for deployment_id, count in ((primary.id, plan.start), *plan.restart.items()):
         deployment = round_.deployments[deployment_id]
         number = startable(round_, deployment, count)
         unplaced[deployment_id] = start_tasks(round_, launch_of(round_, deployment), number, constraints)
+        if deployment_id == primary.id:
+            placed += number - unplaced[deployment_id]
+    round_.replaced += max(0, placed - plan.missing)
     return unplaced
 
 
@@ -286,7 +290,7 @@ def conclude(round_: Round, plan: RolloutPlan, *, is_complete: bool) -> None:
     if plan.blocked is Blocked.CONFIGURATION:
         round_.tell(CONFIGURATION, service_events.blocked_by_configuration())
     elif plan.blocked is Blocked.PROTECTED:
-        round_.tell(PROTECTION, service_events.blocked_by_protection(primary.id))
+        round_.tell(PROTECTION, _protected(round_, primary))
     else:
         round_.over(CONFIGURATION, PROTECTION)
     if is_complete:
@@ -298,6 +302,14 @@ def conclude(round_: Round, plan: RolloutPlan, *, is_complete: bool) -> None:
         say_steady(round_)
     else:
         round_.change(steady_since=None, announced_at=None)
+
+
+def _protected(round_: Round, primary: Deployment) -> str:
+    protected = [task for task in round_.kept if is_protected(round_, task)]
+    owners = [task.started_by or "" for task in protected if task.started_by != primary.id]
+    owner = owners[0] if owners else primary.id
+    count = sum(task.started_by == owner for task in protected)
+    return service_events.blocked_by_protection(owner, count, is_rebalancing=round_.is_rebalancing)
 
 
 def say_steady(round_: Round) -> None:

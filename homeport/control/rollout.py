@@ -78,13 +78,17 @@ class Blocked(Enum):
 
 
 class RolloutPlan(NamedTuple):
-    """`start` tasks of the primary deployment, `restart` of older ones (by deployment id), stop these (ARNs)."""
+    """`start` tasks of the primary deployment, `restart` of older ones (by deployment id), stop these (ARNs).
+
+    `missing` of those to start are not there yet; the others take the places of unhealthy tasks.
+    """
 
     start: int
     restart: dict[str, int]
     stop: tuple[str, ...]
     blocked: Blocked | None
     is_complete: bool
+    missing: int = 0
 
 
 STOP_FIRST = (Condition.UNHEALTHY, Condition.STARTING, Condition.WAITING, Condition.HEALTHY)
@@ -123,7 +127,8 @@ def plan_rollout(
     if may_start and not (start or restart or stop or is_complete):
         blocked = _blocked(wanted, tasks, leaving, new, limits)
     restart, start = _fitting(restart, start, room=max(0, limits.ceiling - len(tasks) - stopping))
-    return RolloutPlan(start, restart, stop, blocked, is_complete)
+    missing = min(start, max(0, limits.desired_count - len(new)))
+    return RolloutPlan(start, restart, stop, blocked, is_complete, missing)
 
 
 def _fitting(restart: dict[str, int], start: int, *, room: int) -> tuple[dict[str, int], int]:

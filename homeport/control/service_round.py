@@ -28,7 +28,8 @@ class Round:
     `deployments` and `task_sets` by id.
 
     `wakes_at`: when time alone may change something. `lacks_room`: tasks could not be placed, so whatever frees or adds
-    resources matters; `room_failures` are the reasons that placement gave.
+    resources matters; `room_failures` are the reasons that placement gave. `started` and `stopped` by this round, `stopped`
+    as they were before; `replaced` of the started ones take the places of unhealthy tasks.
     """
 
     tx: Tx
@@ -42,8 +43,10 @@ class Round:
     wakes_at: float | None = None
     lacks_room: bool = False
     room_failures: tuple[shapes.Failure, ...] = ()
-    started: list[str] = field(default_factory=list)
-    stopped: list[str] = field(default_factory=list)
+    is_rebalancing: bool = False
+    replaced: int = 0
+    started: list[Task] = field(default_factory=list)
+    stopped: list[Task] = field(default_factory=list)
 
     @property
     def kept(self) -> list[Task]:

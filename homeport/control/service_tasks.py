@@ -13,7 +13,7 @@ from homeport.model.deployment import Deployment
 from homeport.model.new_task import new_task, placed_on, task_template
 from homeport.model.rules.capabilities import placement_attributes
 from homeport.model.service import TaskSet
-from homeport.model.status import DesiredStatus, StopCode
+from homeport.model.status import DesiredStatus, StopCode, TaskStatus
 from homeport.model.task import Container, Task
 from homeport.model.task_definition import TaskDefinition
 from homeport.scheduler.constraints import Constraint
@@ -141,7 +141,7 @@ def put_task(round_: Round, template: Task, instance: ContainerInstance) -> Task
     task = placed_on(new_task(template, arn, tx.ids), instance, gpus)
     tx.tasks.put(task)
     round_.live.append(task)
-    round_.started.append(task.id)
+    round_.started.append(task)
     return task
 
 
@@ -183,14 +183,32 @@ def stop_tasks(round_: Round, tasks: Iterable[Task], reason: str | None = None) 
     for task in tasks:
         if task.desired_status is DesiredStatus.STOPPED:
             continue
-        why = reason or f"Scaling activity initiated by (deployment {task.started_by})"
+        cause = "Availability-zone rebalancing" if round_.is_rebalancing else "Scaling activity"
+        why = reason or f"{cause} initiated by (deployment {task.started_by})"
         round_.task_changed(task, task.stopping(StopCode.SERVICE_SCHEDULER_INITIATED, why, round_.now))
-        round_.stopped.append(task.id)
+        round_.stopped.append(task)
 
 
 def tell_of_tasks(round_: Round) -> None:
     """The events of everything this round has started and stopped."""
-    if round_.started:
-        round_.say(service_events.started(round_.started))
-    if round_.stopped:
-        round_.say(service_events.stopped(round_.stopped))
+    running = [task for task in round_.stopped if task.last_status.rank >= TaskStatus.RUNNING.rank]
+    pending = len(round_.stopped) - len(running)
+    if round_.is_rebalancing:
+        for zone, ids in _by_zone(round_.started).items():
+            round_.say(service_events.started_to_rebalance(zone, ids))
+        for zone, ids in _by_zone(running).items():
+            round_.say(service_events.stopped_to_rebalance(zone, ids))
+    else:
+        if round_.started:
+            round_.say(service_events.started([task.id for task in round_.started], round_.replaced))
+        if running:
+            round_.say(service_events.stopped([task.id for task in running]))
+    if pending:
+        round_.say(service_events.stopped_pending(pending))
+
+
+def _by_zone(tasks: Iterable[Task]) -> dict[str, list[str]]:
+    zones: dict[str, list[str]] = {}
+    for task in tasks:
+        zones.setdefault(task.availability_zone or "", []).append(task.id)
+    return zones

@@ -1,6 +1,7 @@
 """What a service says: the sentences of ECS's service events, and how many are kept.
 
-Source: Developer Guide, "Amazon ECS service event messages", and events as they are seen in the wild.
+Sources: Developer Guide, "Amazon ECS service event messages" and "Amazon ECS Availability Zone service rebalancing service
+event messages"; where events in the wild read otherwise, they are followed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,12 +38,26 @@ def steady() -> str:
     return "has reached a steady state."
 
 
-def started(task_ids: Sequence[str]) -> str:
-    return f"has started {len(task_ids)} tasks: {_tasks(task_ids)}."
+def started(task_ids: Sequence[str], replaced: int = 0) -> str:
+    """`replaced`: how many of them are to take the places of unhealthy ones."""
+    because = f" Amazon ECS replaced {replaced} tasks due to an unhealthy status." if replaced else ""
+    return f"has started {len(task_ids)} tasks: {_tasks(task_ids)}.{because}"
+
+
+def started_to_rebalance(zone: str, task_ids: Sequence[str]) -> str:
+    return f"has started {len(task_ids)} tasks in {zone} to AZ Rebalance: {_tasks(task_ids)}."
 
 
 def stopped(task_ids: Sequence[str]) -> str:
     return f"has stopped {len(task_ids)} running tasks: {_tasks(task_ids)}."
+
+
+def stopped_pending(count: int) -> str:
+    return f"stopped {count} pending tasks."
+
+
+def stopped_to_rebalance(zone: str, task_ids: Sequence[str]) -> str:
+    return f"has stopped {len(task_ids)} running tasks in {zone} due to AZ rebalancing: {_tasks(task_ids)}."
 
 
 def completed(deployment_id: str) -> str:
@@ -68,10 +83,12 @@ def blocked_by_configuration() -> str:
     )
 
 
-def blocked_by_protection(task_set_id: str) -> str:
+def blocked_by_protection(task_set_id: str, protected: int, *, is_rebalancing: bool = False) -> str:
+    """`task_set_id`: the deployment or task set whose protected tasks are in the way."""
+    what = "AZ Rebalance" if is_rebalancing else "reach steady state"
     return (
-        f"was unable to reach steady state because task set ({task_set_id}) was unable to scale in. "
-        "Reason: The number of protected tasks are more than the desired count of tasks"
+        f"was unable to {what} because (taskSet {task_set_id}) was unable to scale in"
+        f" due to (reason {protected} tasks under protection)"
     )
 
 
@@ -101,8 +118,14 @@ def began_draining(count: int) -> str:
     return f"has begun draining connections on {count} tasks."
 
 
-def unhealthy_target(task_id: str, target_id: str, target_group_arn: str, why: str) -> str:
-    return f"(task {task_id}) (instance {target_id}) is unhealthy in (target-group {target_group_arn}) due to ({why})"
+def unhealthy_target(task_id: str, target_id: str, port: int, target_group_arn: str, why: str) -> str:
+    """An instance is named beside its port; a target that is an address has the port alone."""
+    place = f"(instance {target_id}) (port {port})" if target_id.startswith("i-") else f"(port {port})"
+    return f"(task {task_id}) {place} is unhealthy in (target-group {target_group_arn}) due to (reason {why})."
+
+
+def unhealthy_containers(task_id: str) -> str:
+    return f"(task {task_id}) failed container health checks."
 
 
 def not_balanced(counts: Mapping[str, int]) -> str:
@@ -112,6 +135,14 @@ def not_balanced(counts: Mapping[str, int]) -> str:
 
 def balanced(counts: Mapping[str, int]) -> str:
     return f"is AZ balanced with {_zones(counts)}."
+
+
+def no_room_to_rebalance(zones: Sequence[str]) -> str:
+    return f"is unable to place a task in {', '.join(zones)} because no container instance met all of its requirements."
+
+
+def stopped_rebalancing() -> str:
+    return "stopped AZ Rebalancing."
 
 
 def _zones(counts: Mapping[str, int]) -> str:

@@ -1,11 +1,10 @@
-"""Starts that fail, health checks that fail, room that lacks: what the service scheduler does, in virtual time."""
+"""Starts that fail, deployments that fail, room that lacks: what the service scheduler does, in virtual time."""
 
 from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
 
-from homeport.model.service_events import MOST_EVENTS, announce
 from homeport.shapes import ecs as shapes
 from tests.unit.control.service_world import GROUP, World
 
@@ -288,69 +287,6 @@ def test_rollback_request_when_made_during_a_deployment_then_the_completed_one_t
     assert not world.revision_tasks(2)
 
 
-def test_container_check_when_it_fails_then_the_replacement_starts_before_the_unhealthy_task_stops():
-    world = World()
-    world.define(1, health_check=True)
-    world.create(2)
-    world.run(2)
-    for task in world.tasks:
-        world.container(task, health_status="HEALTHY")
-    world.settle()
-    assert world.primary.rollout_state == "COMPLETED"
-    sick = world.tasks[0]
-    world.container(sick, health_status="UNHEALTHY")
-    world.settle()
-    assert len(world.tasks) == 3
-    world.run(2)
-    fresh = world.tasks[-1]
-    world.container(fresh, health_status="HEALTHY")
-    world.settle()
-    assert sick.arn not in {task.arn for task in world.tasks}
-    assert world.store.read.tasks[sick.arn].stopped_reason == "Task failed container health checks"
-
-
-def test_load_balancer_when_targets_are_initial_then_tasks_do_not_count_as_healthy():
-    world = World()
-    world.create(2, load_balancers=BALANCER)
-    world.run(100)
-    assert world.primary.rollout_state == "IN_PROGRESS"
-    for task in world.tasks:
-        world.target(task, "initial")
-    world.settle()
-    assert world.primary.rollout_state == "IN_PROGRESS"
-    for task in world.tasks:
-        world.target(task, "healthy")
-    world.settle()
-    assert world.primary.rollout_state == "COMPLETED"
-
-
-def test_load_balancer_when_a_target_is_unhealthy_then_the_event_and_the_reason_name_its_group():
-    world = World()
-    world.create(1, load_balancers=BALANCER)
-    world.run(2)
-    world.target(world.tasks[0], "healthy")
-    world.settle()
-    sick = world.tasks[0]
-    world.target(sick, "unhealthy", description="Health checks failed with these codes: [500]")
-    world.run(2)
-    world.target(world.tasks[-1], "healthy")
-    world.settle()
-    assert world.store.read.tasks[sick.arn].stopped_reason == f"Task failed ELB health checks in (target-group {GROUP})"
-    assert world.events(f"(task {sick.id}) (instance i-1) is unhealthy in (target-group {GROUP}) due to (reason Health")
-
-
-def test_grace_period_when_not_over_then_failed_checks_are_not_believed():
-    world = World()
-    world.create(1, load_balancers=BALANCER, health_check_grace_period_seconds=60)
-    world.run(2)
-    task = world.tasks[0]
-    world.target(task, "unhealthy")
-    world.run(50)
-    assert [each.arn for each in world.tasks] == [task.arn]
-    world.run(20)
-    assert len(world.tasks) == 2, "now a replacement is started"
-
-
 def test_room_when_it_lacks_then_one_event_says_where_it_is_closest_and_the_task_starts_when_there_is_some():
     world = World(instances=1, cpu=1000)
     world.define(1, cpu=600)
@@ -390,34 +326,3 @@ def test_waiting_service_when_another_service_frees_room_then_it_is_woken():
     world.end_task(task)
     stopped = world.store.read.tasks[task.arn]
     assert world.service.arn in list(world.reconciler.wakes["task"](stopped))
-
-
-def test_events_when_there_are_more_than_100_then_the_newest_are_kept():
-    world = World()
-    world.create(0)
-    for number in range(MOST_EVENTS + 30):
-        world.clock.instant += 1
-        world.update(lambda tx, number=number: announce(tx, world.service, f"said {number}."))
-    events = world.events()
-    assert len(events) == MOST_EVENTS
-    assert events[-1] == f"(service web) said {MOST_EVENTS + 29}."
-
-
-def test_events_when_said_in_one_step_then_their_keys_keep_the_order():
-    world = World()
-    world.create(1)
-    world.steady()
-    rows = sorted(world.store.read.service_events, key=lambda row: row.key)
-    assert [row.message.split(") ")[-1] for row in rows][-2:] == [
-        "deployment completed.",
-        "has reached a steady state.",
-    ]
-
-
-def test_steady_state_when_it_lasts_then_the_event_is_repeated_after_six_hours():
-    world = World()
-    world.create(1)
-    world.run(60)
-    assert len(world.events("steady state")) == 1
-    world.run(6 * 3600, tick=300)
-    assert len(world.events("steady state")) == 2

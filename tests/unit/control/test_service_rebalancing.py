@@ -52,6 +52,11 @@ def test_rebalancing_when_zones_join_then_tasks_move_one_for_one_and_events_tell
     assert world.events("is not AZ balanced with 6 tasks in a, 0 tasks in b, 0 tasks in c. AZ Rebalancing in progress.")
     assert world.events("is AZ balanced with 2 tasks in a, 2 tasks in b, 2 tasks in c.")
     assert world.service.rebalancing_since is None
+    for zone in ("b", "c"):
+        assert world.events(f"has started 2 tasks in {zone} to AZ Rebalance: (task ")
+    assert world.events("has stopped 4 running tasks in a due to AZ rebalancing: (task ")
+    reasons = {task.stopped_reason for task in world.store.read.tasks if task.is_stopped}
+    assert reasons == {f"Availability-zone rebalancing initiated by (deployment {world.primary.id})"}
 
 
 @pytest.mark.parametrize(
@@ -77,6 +82,8 @@ def test_rebalancing_when_the_other_zone_has_no_room_then_it_gives_up_for_a_whil
     world.run(300, tick=10)
     assert zones(world) == {"a": 4}
     assert len(world.events("is not AZ balanced")) == 1
+    assert len(world.events("is unable to place a task in b because no container instance met all")) == 1
+    assert not world.events("was unable to place")
     world.add_instance(2, "b")
     world.run(700, tick=10)
     assert zones(world) == {"a": 2, "b": 2}
@@ -90,6 +97,7 @@ def test_rebalancing_when_a_deployment_begins_then_it_ends():
     world.deploy(2)
     world.settle()
     assert world.service.rebalancing_since is None
+    assert len(world.events("stopped AZ Rebalancing.")) == 1
     world.run(120)
     assert zones(world) == {"a": 3, "b": 3}
 

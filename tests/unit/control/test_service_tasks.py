@@ -154,7 +154,9 @@ def test_protected_tasks_when_scaling_in_then_others_stop_and_an_event_tells_if_
     world.change(desired_count=1)
     world.run(60)
     assert len(world.tasks) == 2
-    assert len(world.events("The number of protected tasks are more than the desired count of tasks")) == 1
+    (event,) = world.events("unable to reach steady state")
+    owner = world.primary.id
+    assert f"because (taskSet {owner}) was unable to scale in due to (reason 2 tasks under protection)" in event
     world.run(600, tick=10)
     assert len(world.tasks) == 1
 
