@@ -107,6 +107,14 @@ def test_list_service_deployments_when_filtered_and_paged_then_newest_first(regi
     assert refusal(ecs.list_service_deployments, service="nobody")[0] == "ServiceNotFoundException"
 
 
+def test_list_service_deployments_when_the_page_has_no_size_then_it_has_twenty(ecs):
+    for _ in range(21):
+        ecs.update_service(service="web", forceNewDeployment=True)
+    first = ecs.list_service_deployments(service="web")
+    assert len(first["serviceDeployments"]) == 20
+    assert len(attempts(ecs, nextToken=first["nextToken"])) == 2
+
+
 @pytest.mark.parametrize(
     ("stop_type", "status"),
     [(None, "ROLLBACK_REQUESTED"), ("ROLLBACK", "ROLLBACK_REQUESTED"), ("ABORT", "STOP_REQUESTED")],

@@ -311,7 +311,7 @@ def test_list_services_when_there_are_many_then_ten_to_a_page_and_filters_hold(e
     assert [arn[-2:] for arn in ecs.list_services(schedulingStrategy="DAEMON")["serviceArns"]] == ["/d"]
     assert ecs.list_services(launchType="FARGATE")["serviceArns"] == []
     assert ecs.list_services(resourceManagementType="ECS")["serviceArns"] == []
-    assert ecs.list_services_by_namespace(namespace="any")["serviceArns"] == []
+    refused("NamespaceNotFoundException", "Namespace not found.", ecs.list_services_by_namespace, namespace="any")
 
 
 def test_list_tasks_when_by_service_then_the_service_must_be(ecs):

@@ -2,7 +2,8 @@
 
 Only tasks of a service can be protected (TASK_NOT_VALID otherwise). A task may also ask for itself, through its agent
 and signed with its own role's credentials; that it asks for no other is `api.authorize`'s business.
-Source: API reference, UpdateTaskProtection.
+Sources: API reference, GetTaskProtection and UpdateTaskProtection; Developer Guide, "Protect your Amazon ECS tasks from
+being terminated by scale-in events" and "Amazon ECS API failure reasons" (DEPLOYMENT_BLOCKED).
 """
 
 from msgspec.structs import replace
@@ -16,7 +17,8 @@ from homeport.shapes import ecs as shapes
 from homeport.store.schema import Tables
 from homeport.store.store import Tx
 
-MOST_TASKS = 10
+MOST_TASKS_TO_GET = 100
+MOST_TASKS_TO_CHANGE = 10
 DEFAULT_MINUTES = 120
 LONGEST_MINUTES = 2880
 
@@ -28,7 +30,7 @@ def get_task_protection(
     """The protection of the named tasks, or of every service task of the cluster."""
     cluster = find_cluster(ctx, tx, request.cluster)
     if request.tasks:
-        tasks, failures = _find(ctx, tx, cluster, request.tasks)
+        tasks, failures = _find(ctx, tx, cluster, request.tasks, MOST_TASKS_TO_GET)
     else:
         rows = tx.tasks.by(cluster_desired=(cluster.arn, "RUNNING"))
         tasks, failures = [task for task in rows if task.service_arn], []
@@ -48,24 +50,44 @@ def update_task_protection(
     minutes = DEFAULT_MINUTES if request.expires_in_minutes is None else request.expires_in_minutes
     if not 1 <= minutes <= LONGEST_MINUTES:
         raise shapes.InvalidParameterException(f"expiresInMinutes must be between 1 and {LONGEST_MINUTES}.")
-    tasks, failures = _find(ctx, tx, cluster, request.tasks)
+    tasks, failures = _find(ctx, tx, cluster, request.tasks, MOST_TASKS_TO_CHANGE)
     expires_at = tx.now + 60.0 * minutes if request.protection_enabled else None
-    changed = [
-        replace(task, protection_enabled=request.protection_enabled, protection_expires_at=expires_at) for task in tasks
-    ]
-    for task in changed:
-        tx.tasks.put(task)
+    changed: list[Task] = []
+    for task in tasks:
+        if request.protection_enabled and not _is_protected(task, tx.now) and _blocks_deployment(tx, task):
+            failures.append(_blocked(task))
+            continue
+        protected = replace(task, protection_enabled=request.protection_enabled, protection_expires_at=expires_at)
+        tx.tasks.put(protected)
+        changed.append(protected)
     return shapes.UpdateTaskProtectionResponse(
         protected_tasks=tuple(_view(task, tx.now) for task in changed), failures=tuple(failures)
     )
 
 
+def _blocks_deployment(tx: Tx, task: Task) -> bool:
+    """Whether the service has more protected tasks than it wants tasks: none is protected anew until that is over."""
+    service = tx.services.get(task.service_arn or "")
+    others = tx.tasks.by(service_arn=task.service_arn)
+    protected = sum(_is_protected(other, tx.now) and not other.is_stopped for other in others)
+    return service is not None and protected > service.desired_count
+
+
+def _blocked(task: Task) -> shapes.Failure:
+    return shapes.Failure(
+        arn=task.arn,
+        reason="DEPLOYMENT_BLOCKED",
+        detail="Can't set task protection as one or more protected tasks are preventing the service deployment from "
+        "reaching a steady state.",
+    )
+
+
 def _find(
-    ctx: Context, tx: Tables, cluster: Cluster, names: tuple[str, ...]
+    ctx: Context, tx: Tables, cluster: Cluster, names: tuple[str, ...], most: int
 ) -> tuple[list[Task], list[shapes.Failure]]:
     """The service tasks among the names, and why the others are none."""
-    if len(names) > MOST_TASKS:
-        raise shapes.InvalidParameterException(f"Tasks cannot have more than {MOST_TASKS} elements.")
+    if len(names) > most:
+        raise shapes.InvalidParameterException(f"Tasks cannot have more than {most} elements.")
     tasks: list[Task] = []
     failures: list[shapes.Failure] = []
     for name in dict.fromkeys(names):
@@ -83,10 +105,15 @@ def _find(
     return tasks, failures
 
 
-def _view(task: Task, now: float) -> shapes.ProtectedTask:
+def _is_protected(task: Task, now: float) -> bool:
     """A protection that has run out counts as none, whether or not somebody has cleared it."""
-    expires_at = task.protection_expires_at
-    is_protected = task.protection_enabled and expires_at is not None and expires_at > now
+    return task.protection_enabled and task.protection_expires_at is not None and task.protection_expires_at > now
+
+
+def _view(task: Task, now: float) -> shapes.ProtectedTask:
+    is_protected = _is_protected(task, now)
     return shapes.ProtectedTask(
-        task_arn=task.arn, protection_enabled=is_protected, expiration_date=expires_at if is_protected else None
+        task_arn=task.arn,
+        protection_enabled=is_protected,
+        expiration_date=task.protection_expires_at if is_protected else None,
     )

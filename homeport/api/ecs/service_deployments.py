@@ -17,6 +17,7 @@ from homeport.store.schema import Tables
 from homeport.store.store import Tx
 
 MOST_DESCRIBED = 20
+DEFAULT_LISTED = 20
 STOPPED_BY_USER = "Service deployment stopped by user."
 ROLLED_BACK_BY_USER = "Service deployment was rolled back by a user request."
 _FAR_FUTURE = 1e11
@@ -72,7 +73,11 @@ def list_service_deployments(
         if _is_listed(row, request) and not is_outdated(row, tx.now)
     ]
     page, token = paginate(
-        sorted(rows, key=_newest_first), key=_newest_first, token=request.next_token, limit=request.max_results
+        sorted(rows, key=_newest_first),
+        key=_newest_first,
+        token=request.next_token,
+        limit=request.max_results,
+        default=DEFAULT_LISTED,
     )
     return shapes.ListServiceDeploymentsResponse(
         service_deployments=tuple(_brief(row) for row in page), next_token=token

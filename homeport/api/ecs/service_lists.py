@@ -57,11 +57,7 @@ def _is_listed(service: Service, request: shapes.ListServicesRequest) -> bool:
 def list_services_by_namespace(
     ctx: Context,  # noqa: ARG001 - the signature of every handler
     tx: Tables,  # noqa: ARG001
-    request: shapes.ListServicesByNamespaceRequest,
+    request: shapes.ListServicesByNamespaceRequest,  # noqa: ARG001
 ) -> shapes.ListServicesByNamespaceResponse:
-    """There are no Cloud Map namespaces, so no service is in one."""
-    nothing: tuple[str, ...] = ()
-    page, token = paginate(
-        nothing, key=str, token=request.next_token, limit=request.max_results, default=DEFAULT_LISTED
-    )
-    return shapes.ListServicesByNamespaceResponse(service_arns=page, next_token=token)
+    """There are no Cloud Map namespaces, so whichever is asked for does not exist."""
+    raise shapes.NamespaceNotFoundException("Namespace not found.")
