@@ -5,6 +5,7 @@ deployment* (attempt) follows the deployment it rolls out. Source: Developer Gui
 ECS service deployments" and "How the Amazon ECS deployment circuit breaker detects failures".
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -12,8 +13,9 @@ from msgspec.structs import replace
 from homeport.control.circuit_breaker import rolls_back
 from homeport.control.service_round import Round
 from homeport.model import service_events
-from homeport.model.deployment import Deployment, ServiceDeployment
+from homeport.model.deployment import ENDED, Deployment, ServiceDeployment
 from homeport.model.service_changes import completed_reason, superseded
+from homeport.model.service_history import as_it_ended
 
 TASKS_FAILED = "ECS deployment circuit breaker: tasks failed to start."
 
@@ -36,6 +38,20 @@ def change_attempt(round_: Round, attempt: ServiceDeployment, **members: Any) ->
     changed = replace(attempt, updated_at=round_.now, **members)
     round_.tx.service_deployments.put(changed)
     return changed
+
+
+def keep_history(round_: Round, before: Iterable[ServiceDeployment]) -> None:
+    """Write into attempts what their deployments will not tell for ever; `before`: as they were when the round began."""
+    for attempt in before:
+        row = round_.tx.service_deployments.get(attempt.arn)
+        if row is None or row.status == attempt.status:
+            continue
+        target = (round_.deployments | round_.forgotten).get(row.target_deployment_id)
+        if target is not None:
+            row = replace(row, failure_count=target.failed_tasks)
+        if row.status in ENDED:
+            row = as_it_ended(row, round_.deployments, round_.live, round_.service.desired_count)
+        round_.tx.service_deployments.put(row)
 
 
 def follow_requests(round_: Round) -> None:

@@ -85,11 +85,13 @@ class ServiceReconciler(Reconciler):
         if service.status == "INACTIVE":
             return self._forget_inactive(tx, service, now)
         round_ = begin_round(tx, self._fleet, service, now)
+        attempts = deployments.attempts(round_)
         deployments.follow_requests(round_)
         rolling.settle_ended(round_)
         self._advance(round_)
         tell_of_tasks(round_)
         tell_of_room(round_)
+        deployments.keep_history(round_, attempts)
         return self._wake(round_)
 
     def _advance(self, round_: Round) -> None:

@@ -29,7 +29,8 @@ class Round:
 
     `wakes_at`: when time alone may change something. `lacks_room`: tasks could not be placed, so whatever frees or adds
     resources matters; `room_failures` are the reasons that placement gave. `started` and `stopped` by this round, `stopped`
-    as they were before; `replaced` of the started ones take the places of unhealthy tasks.
+    as they were before; `replaced` of the started ones take the places of unhealthy tasks. `forgotten` deployments were
+    deleted by it.
     """
 
     tx: Tx
@@ -44,6 +45,7 @@ class Round:
     lacks_room: bool = False
     room_failures: tuple[shapes.Failure, ...] = ()
     is_rebalancing: bool = False
+    forgotten: dict[str, Deployment] = field(default_factory=dict)
     replaced: int = 0
     started: list[Task] = field(default_factory=list)
     stopped: list[Task] = field(default_factory=list)
@@ -102,7 +104,7 @@ class Round:
         return self.task_sets[task_set_id]
 
     def forget_deployment(self, deployment_id: str) -> None:
-        del self.deployments[deployment_id]
+        self.forgotten[deployment_id] = self.deployments.pop(deployment_id)
         self.tx.deployments.delete(deployment_id)
 
     def say(self, message: str) -> None:

@@ -93,7 +93,7 @@ class HookState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RevisionCounts(Struct, frozen=True, kw_only=True):
-    """A revision with its tasks at the deployment's start."""
+    """A revision with its tasks as an attempt begins or ends."""
 
     arn: str
     deployment_id: str
@@ -107,6 +107,10 @@ class ServiceDeployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     it went back to. `stage`, `stage_started_at` and `step` are where a blue/green, linear or canary attempt stands:
     `source_deployment_id` (blue) is what it replaces, `traffic_percent` and `test_traffic_percent` what its target (green)
     gets; the store's version `traffic_version` last changed a rule for it. `hooks` are those of the present stage; `hook_details` what Lambda hooks (by their index) gave to be told again.
+
+    `sources` are the revisions that had tasks as it began. Once it is over, they and `target` tell of the tasks at its
+    end, and `desired_count` of the service's. `failure_count` is what the circuit breaker had counted when the attempt
+    last changed its status.
     """
 
     arn: str
@@ -118,6 +122,9 @@ class ServiceDeployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     updated_at: float
     configuration: shapes.DeploymentConfiguration
     sources: tuple[RevisionCounts, ...] = ()
+    target: RevisionCounts | None = None
+    desired_count: int | None = None
+    failure_count: int = 0
     status: shapes.ServiceDeploymentStatus = "PENDING"
     status_reason: str | None = None
     stage: str | None = None

@@ -163,7 +163,7 @@ def stop_requested(attempt: ServiceDeployment, now: float) -> ServiceDeployment:
     return replace(attempt, status="STOP_REQUESTED", status_reason=reason, updated_at=now)
 
 
-def counts_of(deployment: Deployment, tasks: Sequence[Task]) -> RevisionCounts:
+def counts_of(deployment: Deployment, tasks: Iterable[Task]) -> RevisionCounts:
     """A deployment's revision with its tasks; only those that are to run are counted."""
     live = _live(deployment.id, tasks)
     running = sum(task.last_status is TaskStatus.RUNNING for task in live)
@@ -176,7 +176,7 @@ def counts_of(deployment: Deployment, tasks: Sequence[Task]) -> RevisionCounts:
     )
 
 
-def _live(deployment_id: str, tasks: Sequence[Task]) -> list[Task]:
+def _live(deployment_id: str, tasks: Iterable[Task]) -> list[Task]:
     return [
         task
         for task in tasks

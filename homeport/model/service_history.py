@@ -1,14 +1,17 @@
-"""How long the history of a service is kept: 90 days (Developer Guide, "View service history using Amazon ECS service
-deployments"). Pure.
+"""The history of a service: what is kept of a deployment that is over, and that for 90 days. Pure.
 
 What is older is forgotten when the next deployment begins, and not shown any more until then, so no clock has to be
-watched for it.
+watched for it. Source: Developer Guide, "View service history using Amazon ECS service deployments".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from homeport.model.deployment import Deployment, ServiceDeployment, ServiceRevision
+from msgspec.structs import replace
+
+from homeport.model.deployment import Deployment, RevisionCounts, ServiceDeployment, ServiceRevision
+from homeport.model.service_changes import counts_of
+from homeport.model.task import Task
 
 KEPT_SECONDS = 90 * 86400.0
 
@@ -40,3 +43,22 @@ def outdated(
             used |= {attempt.target_revision_arn, attempt.rollback_revision_arn or ""}
             used |= {source.arn for source in attempt.sources}
     return Outdated(gone, tuple(revision.arn for revision in revisions if revision.arn not in used))
+
+
+def as_it_ended(
+    attempt: ServiceDeployment, deployments: Mapping[str, Deployment], tasks: Sequence[Task], desired_count: int
+) -> ServiceDeployment:
+    """The attempt with the tasks that its revisions have now, for whoever asks later."""
+
+    def counts(arn: str, deployment_id: str) -> RevisionCounts:
+        row = deployments.get(deployment_id)
+        if row is None:
+            return RevisionCounts(arn=arn, deployment_id=deployment_id, requested=0, running=0, pending=0)
+        return counts_of(row, tasks)
+
+    return replace(
+        attempt,
+        sources=tuple(counts(each.arn, each.deployment_id) for each in attempt.sources),
+        target=counts(attempt.target_revision_arn, attempt.target_deployment_id),
+        desired_count=desired_count,
+    )

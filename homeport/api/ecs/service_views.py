@@ -8,12 +8,15 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import cast
 
+from msgspec.structs import replace
+
 from homeport.api.operation import Context
-from homeport.model.deployment import Deployment, ServiceDeployment, ServiceRevision
+from homeport.model.deployment import Deployment, RevisionCounts, ServiceDeployment, ServiceRevision
 from homeport.model.lifecycle_hooks import detail
 from homeport.model.rules.circuit_breaker import threshold
 from homeport.model.rules.task_sets import computed_count
 from homeport.model.service import Service, TaskSet
+from homeport.model.service_history import as_it_ended
 from homeport.model.status import DesiredStatus, TaskStatus
 from homeport.model.task import Task
 from homeport.model.traffic import target_group_of
@@ -220,13 +223,13 @@ def _resolved(tx: Tables, revision: ServiceRevision) -> shapes.ResolvedConfigura
 
 
 def service_deployment_view(tx: Tables, attempt: ServiceDeployment) -> shapes.ServiceDeployment:
-    """One attempt, with the counts of its revisions as they are now."""
+    """One attempt, with the tasks of its revisions as they are now or, once it is over, as they were at its end."""
     service = tx.services[attempt.service_arn]
-    counts = counts_of(tx, service)
-    target = tx.deployments.get(attempt.target_deployment_id)
-    failures = target.failed_tasks if target is not None else 0
+    if attempt.target is None:
+        attempt = _up_to_date(tx, attempt, service)
     breaker = attempt.configuration.deployment_circuit_breaker
     watches = breaker is not None and breaker.enable
+    desired_count = service.desired_count if attempt.desired_count is None else attempt.desired_count
     return shapes.ServiceDeployment(
         service_deployment_arn=attempt.arn,
         service_arn=attempt.service_arn,
@@ -236,10 +239,8 @@ def service_deployment_view(tx: Tables, attempt: ServiceDeployment) -> shapes.Se
         finished_at=attempt.finished_at,
         stopped_at=attempt.stopped_at,
         updated_at=attempt.updated_at,
-        source_service_revisions=tuple(
-            _source_view(tx, attempt, each.arn, each.deployment_id, counts) for each in attempt.sources
-        ),
-        target_service_revision=_target_view(attempt, target, counts),
+        source_service_revisions=tuple(_source_view(attempt, each) for each in attempt.sources),
+        target_service_revision=_target_view(attempt),
         status=attempt.status,
         status_reason=attempt.status_reason,
         lifecycle_stage=cast("shapes.ServiceDeploymentLifecycleStage | None", attempt.stage),
@@ -248,39 +249,46 @@ def service_deployment_view(tx: Tables, attempt: ServiceDeployment) -> shapes.Se
         rollback=_rollback_view(attempt),
         deployment_circuit_breaker=shapes.ServiceDeploymentCircuitBreaker(
             status=attempt.breaker_status,
-            failure_count=failures,
-            threshold=threshold(attempt.configuration, service.desired_count) if watches else 0,
+            failure_count=attempt.failure_count,
+            threshold=threshold(attempt.configuration, desired_count) if watches else 0,
         ),
         alarms=shapes.ServiceDeploymentAlarms(status="DISABLED", alarm_names=(), triggered_alarm_names=()),
     )
 
 
-def _target_view(
-    attempt: ServiceDeployment, target: Deployment | None, counts: Counts
+def _up_to_date(tx: Tables, attempt: ServiceDeployment, service: Service) -> ServiceDeployment:
+    """An attempt that is under way, with what will be written into it when it ends."""
+    rows = {each.id: each for each in tx.deployments.by(service_arn=service.arn)}
+    target = rows.get(attempt.target_deployment_id)
+    if target is not None:
+        attempt = replace(attempt, failure_count=target.failed_tasks)
+    return as_it_ended(attempt, rows, tx.tasks.by(unsettled_of=service.arn), service.desired_count)
+
+
+def _target_view(attempt: ServiceDeployment) -> shapes.ServiceRevisionSummary:
+    assert attempt.target is not None
+    return _summary(attempt, attempt.target, attempt.traffic_percent, attempt.test_traffic_percent)
+
+
+def _source_view(attempt: ServiceDeployment, source: RevisionCounts) -> shapes.ServiceRevisionSummary:
+    """What the target has not got of the traffic has the one that it replaces."""
+    if len(attempt.sources) > 1 and source.deployment_id != attempt.source_deployment_id:
+        return _summary(attempt, source, 0.0, 0.0)
+    production, test = (round(100.0 - each, 1) for each in (attempt.traffic_percent, attempt.test_traffic_percent))
+    return _summary(attempt, source, production, test)
+
+
+def _summary(
+    attempt: ServiceDeployment, counts: RevisionCounts, production: float, test: float
 ) -> shapes.ServiceRevisionSummary:
     shifts = (attempt.configuration.strategy or "ROLLING") != "ROLLING"
     return shapes.ServiceRevisionSummary(
-        arn=attempt.target_revision_arn,
-        requested_task_count=target.desired_count if target is not None else 0,
-        running_task_count=counts.running[attempt.target_deployment_id],
-        pending_task_count=counts.pending[attempt.target_deployment_id],
-        requested_production_traffic_weight=attempt.traffic_percent if shifts else None,
-        requested_test_traffic_weight=target.test_traffic_percent if shifts and target is not None else None,
-    )
-
-
-def _source_view(
-    tx: Tables, attempt: ServiceDeployment, revision_arn: str, deployment_id: str, counts: Counts
-) -> shapes.ServiceRevisionSummary:
-    row = tx.deployments.get(deployment_id)
-    shifts = (attempt.configuration.strategy or "ROLLING") != "ROLLING"
-    return shapes.ServiceRevisionSummary(
-        arn=revision_arn,
-        requested_task_count=row.desired_count if row is not None else 0,
-        running_task_count=counts.running[deployment_id],
-        pending_task_count=counts.pending[deployment_id],
-        requested_production_traffic_weight=100.0 - attempt.traffic_percent if shifts else None,
-        requested_test_traffic_weight=row.test_traffic_percent if shifts and row is not None else None,
+        arn=counts.arn,
+        requested_task_count=counts.requested,
+        running_task_count=counts.running,
+        pending_task_count=counts.pending,
+        requested_production_traffic_weight=production if shifts else None,
+        requested_test_traffic_weight=test if shifts else None,
     )
 
 
