@@ -212,7 +212,7 @@ def _scale(round_: Round, attempt: ServiceDeployment, sides: Sides, view: View, 
                 {},
                 in_order(round_, own, count),
                 may_start=rolling.may_start(round_, deployment),
-                stopping=round_.stopping(deployment_id),
+                outgoing=round_.outgoing(deployment_id),
             )
         unplaced = rolling.carry_out(round_, view, plan._replace(start=0, restart={deployment_id: plan.start}))
         make_room(

@@ -41,7 +41,7 @@ def advance(round_: Round) -> None:
             {},
             in_order(round_, own, limits.desired_count),
             may_start=not rolling.is_held(round_, task_set),
-            stopping=round_.stopping(task_set.id),
+            outgoing=round_.outgoing(task_set.id),
         )
         missing = _carry_out(round_, view, task_set, plan)
         make_room(round_, view, launch_of_task_set(task_set), missing, own, spare_of(limits, own))

@@ -45,7 +45,7 @@ def surplus(round_: Round, tasks: Sequence[LiveTask], limits: Limits) -> Surplus
     # Tasks that leave a draining instance are replaced anyway: taken for a surplus they would beget ever more. And what
     # is stopping still takes its place under the maximum percent.
     staying = [task for task in tasks if not task.is_leaving]
-    is_moving = len(staying) < len(tasks) or round_.stopping() > 0
+    is_moving = len(staying) < len(tasks) or round_.outgoing() > 0
     unsure = sum(task.condition is not Condition.HEALTHY for task in staying)
     too_many = len(staying) - limits.desired_count
     if round_.service.rebalancing_since is None:

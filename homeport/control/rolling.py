@@ -235,7 +235,7 @@ def _plan(round_: Round, view: View, extra: int) -> RolloutPlan:
         older,
         in_order(round_, view.tasks, round_.service.desired_count),
         may_start=may_start(round_, primary),
-        stopping=round_.stopping(),
+        outgoing=round_.outgoing(),
     )
 
 

@@ -4,14 +4,14 @@ Every round looks at what is there and makes as much progress as the limits allo
 rounds. The limits (Developer Guide, "Deploy Amazon ECS services by replacing tasks"):
 
     floor   = ceil(desired x minimumHealthyPercent)    healthy tasks never fall below it by our own stops
-    ceiling = floor(desired x maximumPercent)          tasks not STOPPED yet never rise above it by our starts
+    ceiling = floor(desired x maximumPercent)          tasks that may run never rise above it by our starts
 
 Worked example, desired 3, 100 % / 200 %: ceiling 6, floor 3. Three old healthy tasks: start 3 new ones. As each new
 one becomes healthy there is one healthy task above the floor, and one old task stops. Desired 4, 50 % / 100 %:
 ceiling 4, floor 2. No room to start, so two old tasks stop, two new ones start, and so on.
 
-A task that is stopping takes its place under the ceiling until it has STOPPED: with 0 % / 100 % there are never two
-copies of a task, however long one takes to end.
+A task that is stopping takes its place under the ceiling until none of its processes runs: with 0 % / 100 % there are
+never two copies of a task, however long one takes to end.
 """
 
 import math
@@ -101,12 +101,12 @@ def plan_rollout(
     tasks: Sequence[LiveTask],
     *,
     may_start: bool = True,
-    stopping: int = 0,
+    outgoing: int = 0,
 ) -> RolloutPlan:
     """One round. `tasks` in the order in which they should be given up (scale-in order); `older` maps each older
     deployment to the number of tasks it still ought to have (one that may not start any is left out); `may_start` False
-    while starts of the primary deployment are throttled or frozen. `stopping` tasks are on their way out: what may
-    start once they have STOPPED is no reason to stop more.
+    while starts of the primary deployment are throttled or frozen. `outgoing` tasks are on their way out: what may
+    start once they are gone is no reason to stop more.
     """
     new = [task for task in tasks if task.deployment_id == primary_id and not task.is_leaving]
     leaving = [task for task in tasks if task.deployment_id != primary_id or task.is_leaving]
@@ -116,7 +116,7 @@ def plan_rollout(
     start = min(wanted, room - sum(restart.values())) if may_start else 0
     shortage = wanted - start if may_start else 0
     stop = _stops(
-        limits, new, leaving, shortage=shortage, healthy=_count(tasks, Condition.HEALTHY), is_stopping=stopping > 0
+        limits, new, leaving, shortage=shortage, healthy=_count(tasks, Condition.HEALTHY), is_stopping=outgoing > 0
     )
     if not (room or stop):
         stop = _room_for_restarts(limits, older, tasks)
@@ -126,7 +126,7 @@ def plan_rollout(
     blocked = None
     if may_start and not (start or restart or stop or is_complete):
         blocked = _blocked(wanted, tasks, leaving, new, limits)
-    restart, start = _fitting(restart, start, room=max(0, limits.ceiling - len(tasks) - stopping))
+    restart, start = _fitting(restart, start, room=max(0, limits.ceiling - len(tasks) - outgoing))
     missing = min(start, max(0, limits.desired_count - len(new)))
     return RolloutPlan(start, restart, stop, blocked, is_complete, missing)
 

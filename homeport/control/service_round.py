@@ -55,10 +55,16 @@ class Round:
         """Tasks that are to run."""
         return [task for task in self.live if task.desired_status is DesiredStatus.RUNNING]
 
-    def stopping(self, deployment_id: str | None = None) -> int:
-        """How many tasks (of one deployment or task set) are to stop and have not STOPPED."""
+    def stopping(self) -> int:
+        """How many tasks are to stop and have not STOPPED, so their resources are not free yet."""
+        return sum(task.desired_status is DesiredStatus.STOPPED for task in self.live)
+
+    def outgoing(self, deployment_id: str | None = None) -> int:
+        """How many of those (of one deployment or task set) may still have processes that run."""
         return sum(
-            task.desired_status is DesiredStatus.STOPPED and deployment_id in (None, task.started_by)
+            task.desired_status is DesiredStatus.STOPPED
+            and task.execution_stopped_at is None
+            and deployment_id in (None, task.started_by)
             for task in self.live
         )
 

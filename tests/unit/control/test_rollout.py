@@ -46,7 +46,7 @@ def test_round_when_tasks_are_as_given_then_starts_and_stops_follow_the_limits(l
 
 
 @pytest.mark.parametrize(
-    ("limits", "old", "new", "stopping", "start", "stops"),
+    ("limits", "old", "new", "outgoing", "start", "stops"),
     [
         (Limits(1, 0, 100), [], [], 1, 0, 0),
         (Limits(1, 0, 100), [], [], 0, 1, 0),
@@ -57,9 +57,9 @@ def test_round_when_tasks_are_as_given_then_starts_and_stops_follow_the_limits(l
         (Limits(3, 100, 200), [], [H, H], 3, 1, 0),
     ],
 )
-def test_round_when_tasks_are_stopping_then_they_count_until_they_have(limits, old, new, stopping, start, stops):
+def test_round_when_tasks_are_stopping_then_they_count_until_they_have(limits, old, new, outgoing, start, stops):
     older = {"old": len(old)}
-    plan = plan_rollout(limits, "new", older, tasks("old", *old) + tasks("new", *new), stopping=stopping)
+    plan = plan_rollout(limits, "new", older, tasks("old", *old) + tasks("new", *new), outgoing=outgoing)
     assert (plan.start, len(plan.stop), plan.blocked) == (start, stops, None)
 
 
@@ -124,16 +124,16 @@ def test_rollout_when_health_is_random_then_limits_hold_and_it_converges(seed, d
     rng = random.Random(seed)
     limits = Limits(desired, minimum, maximum)
     live = {task.arn: task for task in tasks("old", *[H] * desired)}
-    older, counter, stopping = {"old": desired}, 0, 0
+    older, counter, outgoing = {"old": desired}, 0, 0
     for round_number in range(200):
         storm = round_number < 60
-        plan = plan_rollout(limits, "new", older, list(live.values()), stopping=stopping)
+        plan = plan_rollout(limits, "new", older, list(live.values()), outgoing=outgoing)
         starts = plan.start + sum(plan.restart.values())
-        assert starts == 0 or len(live) + stopping + starts <= limits.ceiling
+        assert starts == 0 or len(live) + outgoing + starts <= limits.ceiling
         healthy = sum(task.condition is H for task in live.values())
         stopped_healthy = sum(live[arn].condition is H for arn in plan.stop)
         assert stopped_healthy == 0 or healthy - stopped_healthy >= limits.floor
-        stopping = rng.randrange(stopping + 1) + len(plan.stop)
+        outgoing = rng.randrange(outgoing + 1) + len(plan.stop)
         for arn in plan.stop:
             live.pop(arn)
         for deployment, number in [("new", plan.start), *plan.restart.items()]:
