@@ -143,8 +143,9 @@ def _of_service(tables: Tables, service: Service, has_started: bool, stopped: in
     limits = limits_of(service.deployment_configuration, service.desired_count)
     live = [task for task in tables.tasks.by(unsettled_of=service.arn) if not task.is_stopped]
     kept = [task for task in live if task.desired_status is DesiredStatus.RUNNING]
-    if has_started and len(live) > limits.ceiling:
-        yield f"{service.arn}: {len(live)} tasks were started or have not stopped, {limits.ceiling} may be"
+    may_run = [task for task in live if task in kept or task.execution_stopped_at is None]
+    if has_started and len(may_run) > limits.ceiling:
+        yield f"{service.arn}: {len(may_run)} tasks were started or may still run, {limits.ceiling} may be"
     healthy = sum(_is_healthy(task, now) for task in kept)
     if stopped and healthy < limits.floor:
         yield f"{service.arn}: {stopped} healthy tasks were stopped, {healthy} are left, {limits.floor} must be"
