@@ -13,7 +13,7 @@ from msgspec import Struct
 from homeport.base.arn import last_part
 from homeport.base.log import get_logger
 from homeport.control.messages import Composer, Occasion, Outgoing
-from homeport.control.plan import Conversation, Plan, Sent, as_told, needs_payload, plan
+from homeport.control.plan import Conversation, Plan, as_told, needs_payload, plan, sent_again
 from homeport.control.roles import has_role
 from homeport.control.runner import FORGET, Reconciler, Wake, Waker
 from homeport.control.sessions import Sessions
@@ -140,11 +140,11 @@ class Dispatch(Reconciler):
         conversation = self._conversations[action.container_instance_arn]
         for task_arn, desired in action.tasks:
             earlier = conversation.tasks.get(task_arn)
-            times = earlier.times + 1 if earlier is not None and earlier.desired is desired else 1
-            conversation.tasks[task_arn] = Sent(desired, action.message_id, action.at, times)
+            conversation.tasks[task_arn] = sent_again(earlier, desired, action.message_id, action.at)
         for task_arn in action.renewed:
             conversation.refresh_at[task_arn] = action.at + self._composer.renew_after
-        conversation.has_manifest |= action.is_manifest
+        if action.is_manifest:
+            conversation.manifest = sent_again(conversation.manifest, None, action.message_id, action.at)
         log.info(
             "sent",
             message=type(action.message).__name__,

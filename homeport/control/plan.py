@@ -2,8 +2,9 @@
 
 An agent is told about tasks, never given commands: each connection is sent every task that it may not know yet
 (RUNNING, not yet reported as running), every stop that is not yet done, the credentials of the roles of the tasks it
-holds, and one manifest of all its tasks. What a connection was sent is forgotten with it; repeating is harmless,
-because an agent moves a task's desired status forward only. Source: agent protocol, A5.
+holds, and a manifest of all its tasks, until it acknowledges one: it drops a manifest that a later message has
+overtaken. What a connection was sent is forgotten with it; repeating is harmless, because an agent moves a task's
+desired status forward only. Source: agent protocol, A5.
 """
 
 from collections.abc import Iterable
@@ -23,9 +24,9 @@ _MOST_RESEND_AFTER = 300.0
 
 @dataclass
 class Sent:
-    """A task as it was last sent on this connection."""
+    """A task as it was last sent on this connection, or the manifest (`desired` None)."""
 
-    desired: DesiredStatus
+    desired: DesiredStatus | None
     message_id: str
     at: float
     times: int = 1
@@ -36,6 +37,15 @@ class Sent:
         """30 s after the first time, twice as long after each further one, at most 5 minutes."""
         return self.at + min(_MOST_RESEND_AFTER, RESEND_AFTER * float(1 << (min(self.times, 10) - 1)))
 
+    def is_overdue(self, now: float) -> bool:
+        return not self.is_acknowledged and self.resend_at <= now
+
+
+def sent_again(before: Sent | None, desired: DesiredStatus | None, message_id: str, at: float) -> Sent:
+    """What was sent just now; the same as `before` makes it a repetition."""
+    times = before.times + 1 if before is not None and before.desired is desired else 1
+    return Sent(desired, message_id, at, times)
+
 
 @dataclass
 class Conversation:
@@ -44,7 +54,7 @@ class Conversation:
     session_id: str
     tasks: dict[str, Sent] = field(default_factory=dict)
     refresh_at: dict[str, float] = field(default_factory=dict)
-    has_manifest: bool = False
+    manifest: Sent | None = None
 
     def forget_all_but(self, live: set[str]) -> None:
         """Drop what was said about tasks that are STOPPED by now."""
@@ -53,8 +63,8 @@ class Conversation:
                 del said[arn]
 
     def acknowledge(self, message_id: str) -> None:
-        for sent in self.tasks.values():
-            if sent.message_id == message_id:
+        for sent in (*self.tasks.values(), self.manifest):
+            if sent is not None and sent.message_id == message_id:
                 sent.is_acknowledged = True
 
 
@@ -81,7 +91,7 @@ def plan(tasks: Iterable[Task], conversation: Conversation, with_roles: frozense
     run: list[Task] = []
     again: list[Task] = []
     renew: list[Task] = []
-    looks: list[Task] = []
+    waiting: list[Task] = []
     for task in tasks:
         sent = conversation.tasks.get(task.arn)
         is_first = sent is None or sent.desired is not task.desired_status
@@ -90,18 +100,19 @@ def plan(tasks: Iterable[Task], conversation: Conversation, with_roles: frozense
         elif is_first and needs_payload(task):
             run.append(task)
         elif sent is not None and not sent.is_acknowledged and _is_unanswered(task):
-            (again if sent.resend_at <= now else looks).append(task)
+            (again if sent.is_overdue(now) else waiting).append(task)
         if task.arn in with_roles and not (is_first and needs_payload(task)):
             refresh_at = conversation.refresh_at.get(task.arn, now)
             if refresh_at <= now:
                 renew.append(task)
+    needs_manifest = conversation.manifest is None or conversation.manifest.is_overdue(now)
     return Plan(
         stop=tuple(stop),
         run=tuple(run),
         again=tuple(again),
         renew=tuple(renew),
-        manifest=not conversation.has_manifest,
-        at=_next_look(conversation, bool(stop or run or again), looks, now),
+        manifest=needs_manifest,
+        at=_next_look(conversation, bool(stop or run or again or needs_manifest), waiting, now),
     )
 
 
@@ -122,6 +133,9 @@ def _is_unanswered(task: Task) -> bool:
 def _next_look(conversation: Conversation, is_sending: bool, waiting: list[Task], now: float) -> float | None:
     instants = [conversation.tasks[task.arn].resend_at for task in waiting]
     instants += [at for at in conversation.refresh_at.values() if at > now]
+    manifest = conversation.manifest
+    if manifest is not None and not manifest.is_acknowledged and manifest.resend_at > now:
+        instants.append(manifest.resend_at)
     if is_sending:
         instants.append(now + RESEND_AFTER)
     return min(instants, default=None)

@@ -12,14 +12,23 @@ from tests.control_plane import a_task
 
 NONE = frozenset()
 RUNNING, STOPPED = DesiredStatus.RUNNING, DesiredStatus.STOPPED
+LISTED = Sent(None, "manifest", 0.0, is_acknowledged=True)
 
 
 def talked(**sent):
-    return Conversation("s", tasks={a_task().arn: Sent(**sent)} if sent else {}, has_manifest=True)
+    return Conversation("s", tasks={a_task().arn: Sent(**sent)} if sent else {}, manifest=LISTED)
 
 
 def test_plan_when_connection_is_new_then_manifest():
-    assert plan([], Conversation("s"), NONE, 0) == Plan(manifest=True)
+    assert plan([], Conversation("s"), NONE, 0) == Plan(manifest=True, at=RESEND_AFTER)
+
+
+def test_plan_when_the_manifest_is_not_acknowledged_then_again_until_it_is():
+    told = Conversation("s", manifest=Sent(None, "m", 10.0))
+    assert plan([], told, NONE, 39) == Plan(at=40)
+    assert plan([], told, NONE, 40) == Plan(manifest=True, at=70)
+    told.acknowledge("m")
+    assert plan([], told, NONE, 40) == Plan()
 
 
 def test_plan_when_task_is_pending_and_unsent_then_run():
@@ -108,7 +117,7 @@ def test_plan_when_carried_out_then_each_task_is_told_once_and_the_next_plan_is_
         told.tasks[task.arn] = Sent(task.desired_status, "n", now)
     for task in (*todo.run, *todo.renew):
         told.refresh_at[task.arn] = now + 100
-    told.has_manifest = True
+    told.manifest = LISTED
     after = plan(tasks, told, frozenset(roles), now)
     assert after.is_empty
     assert after.at is None or after.at > now
