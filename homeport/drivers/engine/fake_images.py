@@ -18,8 +18,9 @@ class FakeImages:
         self._pushed: dict[str, int] = {}
 
     def behaviour(self, image: str) -> Behaviour:
-        """How containers of the image behave."""
-        return self._behaviours.get(image) or self._behaviours.get(_full(image)) or Behaviour()
+        """How containers of the image behave; one that is named by its digest as the image of that repository."""
+        names = (image, _full(image), image.partition("@")[0])
+        return next((self._behaviours[name] for name in names if name in self._behaviours), Behaviour())
 
     def push(self, image: str) -> None:
         """The registry gets a new image under the same tag."""

@@ -158,6 +158,17 @@ def test_pull_when_denied_or_failing_then_as_scripted() -> None:
     )
 
 
+def test_behaviour_when_the_image_is_named_by_its_digest_then_that_of_its_repository() -> None:
+    async def body(engine: FakeEngine, clock: VirtualClock) -> None:
+        image = f"app@{await engine.manifest_digest('app', None)}"
+        await engine.pull(image, None)
+        container_id = await run(engine, image=image)
+        await clock.sleep(5)
+        assert (await engine.inspect(container_id)).exit_code == 3
+
+    play(body, app=Behaviour(exit_after=4.0, exit_code=3))
+
+
 def test_faults_when_the_seed_is_the_same_then_the_same_story() -> None:
     def story(seed: int) -> list[str]:
         told: list[str] = []
