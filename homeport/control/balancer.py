@@ -115,7 +115,7 @@ class BalancerReconciler(Reconciler):
             or self._now - told.now >= _RETRY_SECONDS
         )
         if not is_news:
-            self._progress.through(wanted.version)
+            self._progress.through(wanted.version, self._progress.behind)
         return (wanted,) if is_news else ()
 
     async def act(self, action: Apply) -> dict[str, str | None]:
@@ -126,12 +126,12 @@ class BalancerReconciler(Reconciler):
         missing = await self._addresses.add(action.addresses.values())
         problems: dict[str, str | None] = {arn: missing.get(address) for arn, address in action.addresses.items()}
         offered = {arn: Configuration() if problems[arn] else part for arn, part in action.parts.items()}
-        refused = await self._serve(offered, action.now)
-        self._progress.through(action.version)
+        problems |= await self._serve(offered, action.now)
+        self._progress.through(action.version, [arn for arn, problem in problems.items() if problem is not None])
         await self._addresses.keep_only(action.addresses.values())
         await self._names.publish(action.names)
         self._told = action if connections == self._connections else None
-        return problems | refused
+        return problems
 
     async def _serve(self, wanted: Parts, now: float) -> dict[str, str | None]:
         """Serve all that the data plane takes; the texts of what it refuses."""

@@ -11,6 +11,7 @@ from homeport.base.supervise import Supervisor
 from homeport.control.balancer import BalancerReconciler
 from homeport.control.balancer_configuration import Surroundings
 from homeport.control.runner import Controller
+from homeport.control.served import Served
 from homeport.drivers.balancer import Rejected
 from homeport.drivers.balancer.fake import FakeBalancer
 from homeport.drivers.network.fake import FakeAddresses, FakeHostNames
@@ -32,7 +33,8 @@ class World:
         if not connected:
             self.balancer.disconnect()
         around = Surroundings(open_key=lambda sealed: sealed, log_dir=Path("/logs"))
-        reconciler = BalancerReconciler(self.balancer, self.addresses, self.names, around)
+        self.progress = Served()
+        reconciler = BalancerReconciler(self.balancer, self.addresses, self.names, around, self.progress)
         self.put(*rows)
         self._supervisor = Supervisor(clock)
         self._controller = Controller(self.store, clock, self._supervisor, [reconciler])
@@ -204,3 +206,22 @@ def test_data_plane_when_nothing_changes_then_it_is_left_alone_but_checked():
         assert len(world.balancer.history) - before <= 3
 
     virtually(scenario, ONE)
+
+
+def test_progress_when_one_is_refused_then_only_the_others_are_served_so_far():
+    async def scenario(world):
+        before = world.progress.version_of([ONE.arn])
+        assert before == world.store.version
+        world.balancer.refuse = refusing(81)
+        world.put(a_listener(ONE, fixed(200), port=81), a_listener(TWO, fixed(200), port=82))
+        await asyncio.sleep(1)
+        assert world.progress.version_of([ONE.arn]) < world.store.version
+        assert world.progress.version_of([TWO.arn]) >= world.store.version - 1
+        world.put(replace(TWO, tags={"a": "b"}))
+        await asyncio.sleep(1)
+        assert world.progress.version_of([ONE.arn, TWO.arn]) == before
+        world.balancer.refuse = refusing()
+        await asyncio.sleep(20)
+        assert world.progress.version_of([ONE.arn, TWO.arn]) >= world.store.version - 1
+
+    virtually(scenario, ONE, TWO, a_listener(ONE, fixed(200)))
