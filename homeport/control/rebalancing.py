@@ -42,18 +42,14 @@ def surplus(round_: Round, tasks: Sequence[LiveTask], limits: Limits) -> Surplus
             round_.say(service_events.stopped_rebalancing())
             round_.change(rebalancing_since=None)
         return Surplus()
-    # Tasks that leave a draining instance are replaced anyway: taken for a surplus they would beget ever more. And what
-    # is stopping still takes its place under the maximum percent.
-    staying = [task for task in tasks if not task.is_leaving]
-    is_moving = len(staying) < len(tasks) or round_.outgoing() > 0
-    unsure = sum(task.condition is not Condition.HEALTHY for task in staying)
-    too_many = len(staying) - limits.desired_count
+    # Tasks that leave a draining instance, or are unhealthy, are replaced anyway: taken for a surplus they would beget
+    # ever more. And what is stopping still takes its place under the maximum percent.
+    sound = [task for task in tasks if not task.is_leaving and task.condition is not Condition.UNHEALTHY]
+    unsure = sum(task.condition is not Condition.HEALTHY for task in sound)
+    is_at_rest = not (unsure or round_.outgoing()) and len(sound) == len(tasks) == limits.desired_count
     if round_.service.rebalancing_since is None:
-        is_steady = round_.service.steady_since is not None and not (unsure or too_many or is_moving)
-        return _judge(round_, limits) if is_steady else Surplus()
-    if unsure or too_many or is_moving:
-        return Surplus(max(0, min(unsure, too_many)))
-    return _judge(round_, limits)
+        return _judge(round_, limits) if is_at_rest and round_.service.steady_since is not None else Surplus()
+    return _judge(round_, limits) if is_at_rest else Surplus(max(0, min(unsure, len(sound) - limits.desired_count)))
 
 
 def is_eligible(service: Service, limits: Limits) -> bool:

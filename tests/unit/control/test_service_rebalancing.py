@@ -4,7 +4,7 @@ import pytest
 
 from homeport.control.rebalancing import moves_needed
 from homeport.shapes import ecs as shapes
-from tests.unit.control.service_world import World
+from tests.unit.control.service_world import GROUP, World
 
 
 def zones(world):
@@ -115,3 +115,24 @@ def test_rebalancing_when_an_instance_drains_meanwhile_then_no_more_tasks_are_st
         assert len(world.tasks) <= 12
         world.run(1)
     assert zones(world) == {"b": 3, "c": 3}
+
+
+def test_rebalancing_when_a_task_becomes_unhealthy_meanwhile_then_one_replacement_is_enough():
+    entry = shapes.LoadBalancer(target_group_arn=GROUP, container_name="main", container_port=80)
+    world = World(instances=1)
+    world.create(2, availability_zone_rebalancing="ENABLED", load_balancers=(entry,))
+    world.run(5)
+    first, second = world.tasks
+    world.target(first, "healthy")
+    world.target(second, "healthy")
+    world.steady()
+    world.add_instance(1, "b")
+    world.run(5)
+    assert zones(world) == {"a": 2, "b": 1}
+    world.target(first, "unhealthy")
+    world.run(30)
+    assert len(world.tasks) <= 4
+    for task in world.tasks:
+        world.target(task, "healthy")
+    world.run(30)
+    assert zones(world) == {"a": 1, "b": 1}
