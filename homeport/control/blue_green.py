@@ -6,21 +6,22 @@ deployment of one revision of its own; the stage says how many tasks that is. Af
 runs; after a rollback blue is again, and the service has blue's settings.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from homeport.control import deployments, rolling
 from homeport.control.giving_up import in_order, make_room
 from homeport.control.health import View
-from homeport.control.rollout import Condition, LiveTask, RolloutPlan, limits_of, plan_rollout, spare_of
+from homeport.control.rollout import Condition, LiveTask, RolloutPlan, limits_of, plan_rollout, spare_of, take
 from homeport.control.served import Served
 from homeport.control.service_round import Round
-from homeport.control.service_tasks import launch_of
-from homeport.control.stages import SETTLE, Facts, plan_blue_green, wanted
-from homeport.control.traffic import missing_rule, rules_of, write_traffic
+from homeport.control.service_tasks import launch_of, stop_tasks
+from homeport.control.stages import LONGEST_SETTLE, SETTLE, Facts, plan_blue_green, wanted
+from homeport.control.traffic import load_balancers_behind, missing_rule, rules_of, write_traffic
 from homeport.model import service_events
 from homeport.model.deployment import ENDED, Deployment, ServiceDeployment
-from homeport.model.traffic import groups_as, groups_beside, groups_of, in_production
+from homeport.model.traffic import groups_as, groups_beside, groups_of, in_production, other_group
 from homeport.shapes import ecs as shapes
 
 _ASK_AGAIN = 0.25
@@ -36,16 +37,15 @@ def advance(round_: Round, attempt: ServiceDeployment, served: Served | None = N
         )
         return
     entries = load_balancers_of(round_, green)
-    if attempt.stage is None and attempt.source_deployment_id is None:
-        attempt = _begin(round_, attempt, green, entries)
-    sides = Sides(green, round_.deployments.get(attempt.source_deployment_id or ""))
     view = rolling.look(round_)
     rolling.count_successes(round_, view)
+    if attempt.stage is None and attempt.source_deployment_id is None:
+        attempt = _begin(round_, attempt, green.id, entries)
+    sides = Sides(round_.deployments[green.id], round_.deployments.get(attempt.source_deployment_id or ""))
     facts = _facts(round_, sides, attempt, view.tasks, entries)
-    if served is not None and served.version < attempt.traffic_version:
-        facts = facts._replace(is_served=False)
-        round_.look_again(round_.now + _ASK_AGAIN)
-    outcome = plan_blue_green(attempt, facts, round_.tx.ids.hex32, round_.now)
+    outcome = plan_blue_green(
+        attempt, facts._replace(is_served=_is_served(round_, entries, served)), round_.tx.ids.hex32, round_.now
+    )
     round_.look_again(outcome.at)
     if outcome.attempt != attempt:
         round_.tx.service_deployments.put(outcome.attempt)
@@ -54,7 +54,8 @@ def advance(round_: Round, attempt: ServiceDeployment, served: Served | None = N
         _end(round_, outcome.attempt, sides)
     else:
         round_.change(steady_since=None, announced_at=None)
-        _scale(round_, outcome.attempt, sides, view, may_stop_others=_has_settled(round_, outcome.attempt, facts))
+        is_back_by = (outcome.attempt.rollback_started_at or math.inf) + LONGEST_SETTLE
+        _scale(round_, outcome.attempt, sides, view, has_settled=_has_settled(round_, entries, served, is_back_by))
 
 
 class Sides(NamedTuple):
@@ -86,27 +87,51 @@ def inherit_target_groups(round_: Round, attempt: ServiceDeployment | None) -> N
     primary = round_.change_deployment(
         primary.id, target_groups=groups, traffic_percent=100.0, test_traffic_percent=100.0
     )
-    write_traffic(round_.tx, entries, primary, 100.0, 100.0)
+    _write_traffic(round_, entries, primary, 100.0, 100.0)
+
+
+def set_aside(round_: Round, served: Served | None) -> frozenset[str]:
+    """Ids of the deployments that an interrupted shift has left in target groups without traffic.
+
+    What they run is no help to a rolling deployment, which does without it: they are stopped, once the data plane sends
+    nothing there any more.
+    """
+    primary = round_.primary
+    if primary is None:
+        return frozenset()
+    entries = load_balancers_of(round_, primary)
+    without_traffic = {other_group(primary, entry) for entry in entries}
+    aside = [
+        each.id
+        for each in round_.older()
+        if without_traffic.intersection(groups_of(each, load_balancers_of(round_, each)))
+    ]
+    for deployment_id in aside:
+        round_.change_deployment(deployment_id, desired_count=0)
+    if aside and _has_settled(round_, entries, served, round_.service.traffic_at + LONGEST_SETTLE):
+        own = [task for task in round_.kept if task.started_by in aside]
+        stop_tasks(round_, [task for task in own if not rolling.is_protected(round_, task)])
+    return frozenset(aside)
 
 
 # ---- the beginning --------------------------------------------------------------------------------------------------
 
 
 def _begin(
-    round_: Round, attempt: ServiceDeployment, green: Deployment, entries: Sequence[shapes.LoadBalancer]
+    round_: Round, attempt: ServiceDeployment, green_id: str, entries: Sequence[shapes.LoadBalancer]
 ) -> ServiceDeployment:
     """Choose blue, and the target groups that green registers in: those that blue does not use."""
     blue = in_production(each for each in round_.older() if _has_been_well(each))
     if blue is None:
         return attempt
     used = groups_of(blue, load_balancers_of(round_, blue))
-    round_.change_deployment(green.id, target_groups=groups_beside(used, entries))
+    round_.change_deployment(green_id, target_groups=groups_beside(used, entries))
     return deployments.change_attempt(round_, attempt, source_deployment_id=blue.id)
 
 
 def _has_been_well(deployment: Deployment) -> bool:
-    """Whether there is anything to go back to: a deployment that never had a running task is none."""
-    return deployment.completed_at is not None or deployment.running_seen > 0
+    """Whether there is anything to go back to: a deployment that never got a task that passes its checks is none."""
+    return deployment.completed_at is not None or deployment.well_seen > 0
 
 
 # ---- facts ----------------------------------------------------------------------------------------------------------
@@ -164,8 +189,7 @@ def _follow(
             traffic_percent=round(100.0 - after.traffic_percent, 1),
             test_traffic_percent=round(100.0 - after.test_traffic_percent, 1),
         )
-    if write_traffic(round_.tx, entries, green, after.traffic_percent, after.test_traffic_percent):
-        after = deployments.change_attempt(round_, after, traffic_version=round_.tx.version)
+    _write_traffic(round_, entries, green, after.traffic_percent, after.test_traffic_percent)
     if after.rollback_started_at is not None and before.rollback_started_at is None:
         _turn_back(round_, after, sides)
 
@@ -182,29 +206,46 @@ def _turn_back(round_: Round, attempt: ServiceDeployment, sides: Sides) -> None:
     round_.say(service_events.rolling_back(sides.blue.id))
 
 
-def _has_settled(round_: Round, attempt: ServiceDeployment, facts: Facts) -> bool:
-    """Whether what an interrupted deployment left over has no traffic any more."""
-    if attempt.stage != "RECONCILE_SERVICE" or not facts.has_traffic:
+def _write_traffic(
+    round_: Round, entries: Sequence[shapes.LoadBalancer], green: Deployment, production: float, test: float
+) -> None:
+    if write_traffic(round_.tx, entries, green, production, test):
+        round_.change(traffic_version=round_.tx.version, traffic_at=round_.now)
+
+
+def _is_served(round_: Round, entries: Sequence[shapes.LoadBalancer], served: Served | None) -> bool:
+    """Whether the data plane follows the rules as they were last written."""
+    if served is None:
         return True
-    settles_at = (attempt.stage_started_at or round_.now) + SETTLE
+    is_served = served.version_of(load_balancers_behind(round_.tx, entries)) >= round_.service.traffic_version
+    if not is_served:
+        round_.look_again(round_.now + _ASK_AGAIN)
+    return is_served
+
+
+def _has_settled(
+    round_: Round, entries: Sequence[shapes.LoadBalancer], served: Served | None, gives_up_at: float
+) -> bool:
+    """Whether what the rules give no traffic gets none any more; assumed from `gives_up_at` on."""
+    settles_at = round_.service.traffic_at + SETTLE
     if round_.now < settles_at:
         round_.look_again(settles_at)
-    return facts.is_served and round_.now >= settles_at
+    return round_.now >= gives_up_at or (round_.now >= settles_at and _is_served(round_, entries, served))
 
 
-def _scale(round_: Round, attempt: ServiceDeployment, sides: Sides, view: View, *, may_stop_others: bool) -> None:
-    """Give every deployment the number of tasks it should have at this stage."""
+def _scale(round_: Round, attempt: ServiceDeployment, sides: Sides, view: View, *, has_settled: bool) -> None:
+    """Give every deployment the number of tasks it should have at this stage; what should have none goes last."""
     counts = wanted(attempt, round_.service.desired_count)
-    blue_id = sides.blue.id if sides.blue is not None else None
+    needed = {sides.green.id: counts.green} | ({sides.blue.id: counts.blue} if sides.blue is not None else {})
+    superfluous = _superfluous(round_, attempt, sides, view, needed) if has_settled else []
     for deployment_id in [each.id for each in round_.deployments.values() if each.status != "INACTIVE"]:
-        if deployment_id not in (sides.green.id, blue_id) and not may_stop_others:
-            continue
-        count = {sides.green.id: counts.green, blue_id: counts.blue}.get(deployment_id, 0)
+        count = needed.get(deployment_id, 0)
         deployment = round_.change_deployment(deployment_id, desired_count=count)
         own = [task for task in view.tasks if task.deployment_id == deployment_id]
         limits = limits_of(round_.service.deployment_configuration, count)
         if not count:
-            plan = RolloutPlan(0, {}, tuple(task.arn for task in own if not task.is_protected), None, False)
+            stop = tuple(task.arn for task in own if task.arn in superfluous)
+            plan = RolloutPlan(0, {}, stop, None, False)
         else:
             plan = plan_rollout(
                 limits,
@@ -219,6 +260,32 @@ def _scale(round_: Round, attempt: ServiceDeployment, sides: Sides, view: View, 
             round_, view, launch_of(round_, deployment), unplaced.get(deployment_id, 0), own, spare_of(limits, own)
         )
         round_.change_deployment(deployment_id, desired_count=count)
+
+
+def _superfluous(
+    round_: Round, attempt: ServiceDeployment, sides: Sides, view: View, needed: dict[str, int]
+) -> list[str]:
+    """The tasks to stop of deployments that should have none.
+
+    Those of neither side may be in the target group that gets all traffic: there they stay until what should be there
+    is healthy.
+    """
+    idle = [task for task in view.tasks if not needed.get(task.deployment_id)]
+    front = sides.green if attempt.traffic_percent else sides.blue
+    if front is None:
+        return take(idle, len(idle), len(idle))[0]
+    groups = groups_of(front, load_balancers_of(round_, front))
+    helping = {
+        each.id
+        for each in round_.deployments.values()
+        if each.id not in needed and groups_of(each, load_balancers_of(round_, each)) == groups
+    }
+    in_front = [task for task in view.tasks if task.deployment_id in (front.id, *helping)]
+    floor = limits_of(round_.service.deployment_configuration, round_.service.desired_count).floor
+    spare = max(0, sum(task.condition is Condition.HEALTHY for task in in_front) - floor)
+    helpers = [task for task in idle if task.deployment_id in helping]
+    others = [task for task in idle if task.deployment_id not in helping]
+    return take(helpers, len(helpers), spare)[0] + take(others, len(others), len(others))[0]
 
 
 def _end(round_: Round, attempt: ServiceDeployment, sides: Sides) -> None:

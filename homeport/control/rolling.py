@@ -4,7 +4,7 @@ The arithmetic is `rollout`, health `health`, who goes first `giving_up`, the ho
 of them `circuit_breaker`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
@@ -30,13 +30,16 @@ PROTECTION = "protection"
 STARTS = "starts"
 
 
-def replica(round_: Round) -> None:
-    """One round of a rolling deployment, or of a service that stays as it is."""
+def replica(round_: Round, aside: Collection[str] = ()) -> None:
+    """One round of a rolling deployment, or of a service that stays as it is. Tasks of deployments `aside` do not count."""
     view = look(round_)
     if round_.primary is None:
         return
+    if aside:
+        view = view._replace(tasks=[task for task in view.tasks if task.deployment_id not in aside])
     for each in followed(round_.service, round_.deployments.values(), round_.now):
-        round_.change_deployment(each.id, desired_count=each.desired_count)
+        if each.id not in aside:
+            round_.change_deployment(each.id, desired_count=each.desired_count)
     watch_failures(round_, view)
     shrink_older(round_, view)
     limits = limits_of(round_.service.deployment_configuration, round_.service.desired_count)

@@ -186,7 +186,7 @@ def _room_for_restarts(limits: Limits, older: dict[str, int], tasks: Sequence[Li
     if _missing_health(limits, older, tasks) <= 0:
         return ()
     unhealthy = [task for task in tasks if task.deployment_id in older and task.condition is Condition.UNHEALTHY]
-    return tuple(_take(unhealthy, 1, 0)[0])
+    return tuple(take(unhealthy, 1, 0)[0])
 
 
 def _stops(
@@ -205,22 +205,22 @@ def _stops(
     budget = max(0, healthy - limits.floor)
     kept = max(0, limits.desired_count - _count(new, Condition.HEALTHY))
     superfluous = max(0, len(leaving) - kept, min(shortage, len(leaving)))
-    stops, budget = _take(leaving, superfluous, budget)
+    stops, budget = take(leaving, superfluous, budget)
     surplus = len(new) - limits.desired_count
     unhealthy = _count(new, Condition.UNHEALTHY)
     if surplus > 0:
         # A replacement on its way decides first whether the unhealthy task it replaces may go.
         undecided = _count(new, Condition.STARTING) + _count(new, Condition.WAITING)
         number = surplus if not unhealthy else max(0, surplus - min(undecided, unhealthy))
-        more, budget = _take(new, number, budget)
+        more, budget = take(new, number, budget)
         stops += more
     elif unhealthy and shortage > 0 and not (stops or is_stopping):
-        stops += _take(new, 1, 0)[0]
+        stops += take(new, 1, 0)[0]
     return tuple(stops)
 
 
-def _take(tasks: Sequence[LiveTask], number: int, budget: int) -> tuple[list[str], int]:
-    """Up to `number` unprotected tasks, the least useful first; at most `budget` healthy ones."""
+def take(tasks: Sequence[LiveTask], number: int, budget: int) -> tuple[list[str], int]:
+    """Up to `number` unprotected tasks, the least useful first, at most `budget` healthy ones; and what is left of that."""
     taken: list[str] = []
     for condition in STOP_FIRST:
         for task in tasks:

@@ -2,8 +2,8 @@
 
 Key: a service's ARN. A step looks at all tasks of the service that are not over and done with, does whatever its limits
 allow at once, and says when time alone could change something; nothing is remembered between steps but rows. What wakes
-a service: its own rows, its tasks, their targets, the container instances they run on, and, for services whose tasks
-could not be placed, whatever frees or adds resources in their cluster.
+a service: its own rows, its tasks, their targets, the container instances they run on, the rules whose traffic it shifts,
+and, for services whose tasks could not be placed, whatever frees or adds resources in their cluster.
 """
 
 from collections.abc import Iterable
@@ -15,9 +15,10 @@ from homeport.control.runner import Reconciler
 from homeport.control.served import Served
 from homeport.control.service_round import Round, begin_round
 from homeport.control.service_tasks import stop_tasks, tell_of_room, tell_of_tasks
+from homeport.control.traffic import rules_of
 from homeport.model.container_instance import ContainerInstance
 from homeport.model.deployment import Deployment, ServiceDeployment
-from homeport.model.load_balancer import Target
+from homeport.model.load_balancer import Listener, Rule, Target, default_rule_arn
 from homeport.model.service import Service, TaskSet
 from homeport.model.status import DesiredStatus, TaskStatus
 from homeport.model.task import Task
@@ -54,6 +55,8 @@ class ServiceReconciler(Reconciler):
             "task": self._services_of_task,
             "target": self._services_of_target,
             "container_instance": self._services_of_instance,
+            "rule": self._services_of_rule,
+            "listener": self._services_of_rule,
         }
 
     def _services_of_task(self, task: Task) -> Iterable[str]:
@@ -66,6 +69,14 @@ class ServiceReconciler(Reconciler):
     def _services_of_target(self, target: Target) -> Iterable[str]:
         task = self._read.tasks.get(target.owner) if target.owner is not None else None
         return (task.service_arn,) if task is not None and task.service_arn is not None else ()
+
+    def _services_of_rule(self, row: Rule | Listener) -> Iterable[str]:
+        """Those that shift its traffic at present, and want it as they have written it."""
+        arns = {row.arn, default_rule_arn(row.arn)} if isinstance(row, Listener) else {row.arn}
+        for attempt in self._read.service_deployments.by(shifting=True):
+            revision = self._read.service_revisions.get(attempt.target_revision_arn)
+            if revision is not None and arns.intersection(rules_of(revision.load_balancers)):
+                yield attempt.service_arn
 
     def _services_of_instance(self, instance: ContainerInstance) -> Iterable[str]:
         for task in self._read.tasks.by(live_on=instance.arn):
@@ -109,7 +120,7 @@ class ServiceReconciler(Reconciler):
             blue_green.advance(round_, attempt, self._served)
             return
         blue_green.inherit_target_groups(round_, attempt)
-        rolling.replica(round_)
+        rolling.replica(round_, blue_green.set_aside(round_, self._served))
 
     def _wake(self, round_: Round) -> Wake:
         waiting = self._lacking_room.setdefault(round_.service.cluster_arn, {})

@@ -30,6 +30,14 @@ def missing_rule(tables: Tables, entries: Entries) -> str | None:
     return next((arn for arn in rules_of(entries) if _actions(tables, arn) is None), None)
 
 
+def load_balancers_behind(tables: Tables, entries: Entries) -> set[str]:
+    """ARNs of the load balancers whose rules those are."""
+    listeners = [
+        tables.listeners.get(arn) or tables.listeners.get(listener_arn_of_rule(arn)) for arn in rules_of(entries)
+    ]
+    return {listener.load_balancer_arn for listener in listeners if listener is not None}
+
+
 def write_traffic(tx: Tx, entries: Entries, green: Deployment, production: float, test: float) -> bool:
     """Give green these percents of production and test traffic, and the other target group the rest.
 

@@ -79,6 +79,7 @@ class Tables:
             {
                 "service_arn": lambda row: row.service_arn,
                 "open_of": lambda row: None if row.is_over else row.service_arn,
+                "shifting": lambda row: (row.shifts_traffic and not row.is_over) or None,
             },
         )
         self.task_sets = Table("task_set", TaskSet, lambda row: row.arn, {"service_arn": lambda row: row.service_arn})
