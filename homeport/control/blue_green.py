@@ -39,7 +39,7 @@ def advance(round_: Round, attempt: ServiceDeployment, served: Served | None = N
     entries = load_balancers_of(round_, green)
     view = rolling.look(round_)
     rolling.count_successes(round_, view)
-    if attempt.stage is None and attempt.source_deployment_id is None:
+    if attempt.stage in (None, "RECONCILE_SERVICE") and attempt.source_deployment_id is None:
         attempt = _begin(round_, attempt, green.id, entries)
     sides = Sides(round_.deployments[green.id], round_.deployments.get(attempt.source_deployment_id or ""))
     facts = _facts(round_, sides, attempt, view.tasks, entries)
@@ -120,7 +120,10 @@ def set_aside(round_: Round, served: Served | None) -> frozenset[str]:
 def _begin(
     round_: Round, attempt: ServiceDeployment, green_id: str, entries: Sequence[shapes.LoadBalancer]
 ) -> ServiceDeployment:
-    """Choose blue, and the target groups that green registers in: those that blue does not use."""
+    """Choose blue, and the target groups that green registers in: those that blue does not use.
+
+    Where nothing has been well yet it may still become so, until green is scaled up.
+    """
     blue = in_production(each for each in round_.older() if _has_been_well(each))
     if blue is None:
         return attempt
@@ -131,7 +134,7 @@ def _begin(
 
 def _has_been_well(deployment: Deployment) -> bool:
     """Whether there is anything to go back to: a deployment that never got a task that passes its checks is none."""
-    return deployment.completed_at is not None or deployment.well_seen > 0
+    return deployment.completed_at is not None or deployment.has_been_well
 
 
 # ---- facts ----------------------------------------------------------------------------------------------------------

@@ -193,7 +193,7 @@ def _count_successes(round_: Round, deployment: Deployment, view: View) -> None:
         deployment.id,
         running_seen=running,
         well_seen=well,
-        reached_running=deployment.reached_running or running > 0,
+        has_been_well=deployment.has_been_well or well > 0,
         failed_tasks=failed_tasks,
         start_failures=start_failures,
         start_after=start_after,

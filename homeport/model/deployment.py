@@ -41,8 +41,8 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `start_failures` counts rounds in a row in which tasks stopped before they ran; `start_after` is until when starts
     are held back because of it (or of `short_lives`: tasks that exited by themselves at once, the last one at
     `short_life_at`). `unplaced_since`: tasks lack room since then, or since they last counted as failed because of it.
-    `reached_running` is the breaker's second stage. `running_seen` and `well_seen`: how
-    many tasks ran, and how many passed their checks, when last looked at; `traffic_percent` and `test_traffic_percent`
+    `running_seen` and `well_seen`: how many tasks ran, and how many passed their checks, when last looked at;
+    `has_been_well`: one ever did. `traffic_percent` and `test_traffic_percent`
     are what the production and test rules give it. `target_groups` maps an entry's target group to the alternate one
     where its tasks register there (`model/traffic.py`).
     """
@@ -66,7 +66,7 @@ class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     unplaced_since: float | None = None
     running_seen: int = 0
     well_seen: int = 0
-    reached_running: bool = False
+    has_been_well: bool = False
     completed_at: float | None = None
     launch_type: str | None = "EC2"
     traffic_percent: float = 0.0

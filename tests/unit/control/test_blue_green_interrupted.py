@@ -132,7 +132,8 @@ def test_listener_when_its_default_rule_is_shifted_then_the_service_is_looked_at
     assert list(world.reconciler.wakes["listener"](world.store.read.listeners[LISTENER])) == [SERVICE]
 
 
-def test_new_deployment_when_nothing_ever_completed_then_it_goes_on_from_what_is_well():
+def uncompleted():
+    """A world whose only deployment was stopped by a user when it had all traffic; its tasks are well."""
     world = BlueGreenWorld()
     world.create(2, load_balancers=(entry(),))
     world.change(deployment_configuration=configuration(hooks=[pause("POST_PRODUCTION_TRAFFIC_SHIFT")]))
@@ -141,6 +142,11 @@ def test_new_deployment_when_nothing_ever_completed_then_it_goes_on_from_what_is
     world.request("ROLLBACK_REQUESTED")
     world.run(5)
     assert (world.attempt.status, world.share(BLUE)) == ("ROLLBACK_FAILED", 100.0)
+    return world
+
+
+def test_new_deployment_when_nothing_ever_completed_then_it_goes_on_from_what_was_well():
+    world = uncompleted()
     first = [task.arn for task in world.tasks]
     world.sick = {"2"}
     world.deploy(2, deployment_configuration=rolling(), health_check_grace_period_seconds=60)
@@ -150,6 +156,33 @@ def test_new_deployment_when_nothing_ever_completed_then_it_goes_on_from_what_is
     world.run(20)
     assert (world.attempt.stage, world.share(GREEN)) == ("BAKE_TIME", 100.0)
     assert [task.arn for task in world.revision_tasks(1)] == first
+
+
+def test_new_deployment_when_all_tasks_have_just_died_then_it_goes_on_from_what_had_been_well():
+    world = uncompleted()
+    for task in world.tasks:
+        world.end_task(task)
+    world.settle()
+    world.deploy(2, deployment_configuration=configuration(bake=60))
+    world.run(30)
+    assert (world.attempt.stage, world.share(GREEN)) == ("BAKE_TIME", 100.0)
+    assert len(world.revision_tasks(1)) == 2
+
+
+def test_new_deployment_when_nothing_is_well_yet_then_it_goes_on_from_what_becomes_so():
+    world = BlueGreenWorld(start_time=10.0)
+    world.create(2, load_balancers=(entry(),))
+    world.change(deployment_configuration=configuration(bake=60))
+    world.begin(world.service)
+    world.run(9.5)
+    served = Served()
+    world.reconciler = ServiceReconciler(world.store.read, world.fleet, served=served)
+    world.deploy(2)
+    world.run(20)
+    assert world.attempt.stage == "RECONCILE_SERVICE"
+    served.through(world.store.version)
+    world.run(20)
+    assert (world.share(BLUE), len(world.revision_tasks(1))) == (100.0, 2)
 
 
 def test_new_deployment_when_a_rolling_one_is_half_way_then_production_never_has_too_few_tasks():
