@@ -5,6 +5,7 @@ nothing, but may ask again with the same client token.
 """
 
 import random
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from homeport.base.errors import Transient
 from homeport.drivers.engine.fake_parts import Behaviour
 from homeport.model.status import TaskStatus
 from homeport.shapes import ecs
-from tests.sim.host import Caller
+from tests.sim.caller import Caller
 
 BEHAVIOURS = {
     "steady": Behaviour(teardown_takes=0.1),
@@ -32,8 +33,15 @@ BEHAVIOURS = {
     "broken": Behaviour(start_error="OCI runtime create failed: exec: no such file or directory"),
     "offline": Behaviour(registry_error="dial tcp: i/o timeout"),
 }
+#: Families whose tasks fail in ways that a circuit breaker counts.
+FAILING = {"missing", "broken", "broken-web", "sick-web"}
+#: Families that are not healthy, or not for long, in ways that it does not count: tasks that exit once they have run, and
+#: (`checked`) container health checks, of which agents tell by telemetry that they do not send here.
+UNSTEADY = {"failing", "instant", "checked", "fading-web", "dying-web"}
 #: How long at most a task of such an image may want to run before it ends by itself; None: it runs until stopped.
 FOREVER = ("steady", "stubborn", "checked", "slow")
+
+Doing = Callable[[], Awaitable[None]]
 
 
 def container(name: str, image: str, **more: Any) -> ecs.ContainerDefinition:
@@ -82,13 +90,16 @@ def families() -> list[ecs.RegisterTaskDefinitionRequest]:
 class Promises:
     """`tasks`: acknowledged ones, with the least they may be: (status rank, desired STOPPED). By ARN.
 
-    `batches`: how many tasks a RunTask with a client token may have started at most, by `startedBy`.
+    `batches`: how many tasks a RunTask with a client token may have started at most, by `startedBy`. `balancing`: ARNs of
+    load balancers and their parts. `revisions`: the task definition that a service (by ARN) is to run in the end.
     """
 
     def __init__(self) -> None:
         self.tasks: dict[str, tuple[int, bool]] = {}
         self.definitions: set[str] = set()
         self.services: set[str] = set()
+        self.balancing: set[str] = set()
+        self.revisions: dict[str, str] = {}
         self.batches: dict[str, int] = {}
         self.broken: list[str] = []
 
@@ -120,18 +131,24 @@ class Operator:
             while await self._try("RegisterTaskDefinition", request) is None:
                 await self._clock.sleep(1)
 
+    def doings(self) -> list[Doing]:
+        doings = [self._run] * 6 + [self._stop] * 4 + [self._describe] * 4
+        return [*doings, self._start, self._list, self._register, self._drain, self._drain, self._spoil]
+
     async def work(self, pause: float) -> None:
         """Ask for something every `pause` seconds or so."""
-        doings = [self._run] * 6 + [self._stop] * 4 + [self._describe] * 4
-        doings += [self._start, self._list, self._register, self._drain, self._drain, self._spoil]
+        doings = self.doings()
         while not self.is_ending:
             await self._clock.sleep(self._rng.expovariate(1 / pause))
             await self._rng.choice(doings)()
 
-    async def _try(self, operation: str, request: Any) -> Any:
+    async def finish(self) -> None:
+        """Once nothing goes wrong any more: leave what can come to rest."""
+
+    async def _try(self, operation: str, request: Any, caller: Caller | None = None) -> Any:
         """The answer; None for any error."""
         try:
-            answer = await self._caller.call(operation, request)
+            answer = await (caller or self._caller).call(operation, request)
         except (Transient, Refused):
             return None
         if operation == "RegisterTaskDefinition":
@@ -193,9 +210,10 @@ class Operator:
         if not live:
             return
         arn = self._rng.choice(live)
+        floor = self._promises.tasks[arn]  # as it was before asking: others may be shown more before the answer is here
         answer = await self._try("StopTask", ecs.StopTaskRequest(task=arn, reason="enough"))
         if answer is not None:
-            self._promises.saw(answer.task, self._promises.tasks[arn])
+            self._promises.saw(answer.task, floor)
 
     async def _describe(self) -> None:
         arns = list(self._promises.tasks)

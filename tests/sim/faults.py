@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from homeport.agent.sigv4 import Keys
+from homeport.drivers.balancer import Configuration, Rejected
 from homeport.drivers.engine.fake_parts import Faults
 from tests.sim.host import SimHost
 from tests.sim.network import Weather
@@ -27,6 +28,7 @@ class Faulter:
             self._kill_server, self._restart_server, self._crash_agent, self._crash_agent, self._lose_state, self._reboot,
             self._lose_host, self._partition, self._reset, self._freeze, self._weather, self._bad_engine, self._bad_engine,
             self._engine_down, self._kill_container, self._remove_container, self._break_events,
+            self._balancer_away, self._balancer_crash, self._balancer_refuses,
         ]  # fmt: skip
         self._faults = rng.sample(every, rng.randint(3, len(every)))
 
@@ -44,6 +46,8 @@ class Faulter:
             host.engine.faults, host.engine.down = Faults(), False
             if host.process is None:
                 host.start(self._keys)
+        self._world.envoy.refuse = lambda _: None
+        self._world.envoy.connect()
         if self._world.server is None:
             self._world.start_server()
 
@@ -170,3 +174,28 @@ class Faulter:
         host = self._host()
         if host is not None:
             host.engine.break_events()
+
+    async def _balancer_away(self) -> None:
+        """The server loses its data plane, which serves on."""
+        self._world.envoy.disconnect()
+        await self._sleep(60)
+        self._world.envoy.connect()
+
+    async def _balancer_crash(self) -> None:
+        self._world.envoy.crash()
+        await self._sleep(20)
+        self._world.envoy.connect()
+
+    async def _balancer_refuses(self) -> None:
+        """One listener, or anything at all, cannot be changed for a while."""
+        everything = self._rng.random() < 0.3
+
+        def refuse(configuration: Configuration) -> Rejected | None:
+            ids = [listener.id for listener in configuration.listeners]
+            if configuration == self._world.envoy.serving or not ids:
+                return None
+            return Rejected("cannot be changed now", () if everything else (min(ids),))
+
+        self._world.envoy.refuse = refuse
+        await self._sleep(60)
+        self._world.envoy.refuse = lambda _: None

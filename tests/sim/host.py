@@ -3,65 +3,28 @@
 import asyncio
 import random
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from homeport.agent.agent import Agent
-from homeport.agent.aws import _failure, _refused_upgrade
+from homeport.agent.aws import _refused_upgrade
 from homeport.agent.credentials import Credentials
 from homeport.agent.docker_config import CONTAINER_NAME_LABEL, TASK_ARN_LABEL
-from homeport.agent.sigv4 import Keys, Signer
+from homeport.agent.sigv4 import Keys
 from homeport.api.request import Request, Response
 from homeport.base.clock import Clock
 from homeport.base.config import AgentConfig
 from homeport.base.ids import Ids
 from homeport.drivers.engine.fake import FakeEngine
 from homeport.drivers.engine.fake_parts import Behaviour, FakeContainer
-from homeport.shapes import ecs
+from tests.sim.caller import ENDPOINT, Caller
 from tests.sim.disk import Drive, SimState
 from tests.sim.network import Network
 from tests.sim.process import Process
 
-T = TypeVar("T")
-ENDPOINT = "http://homeport:4566"
-REGION = "us-east-1"
 SHIELDED = ("create", "start", "stop", "kill", "remove", "create_volume", "remove_volume")
-
-
-class Caller:
-    """Signs as the real clients do and sends over the simulated network."""
-
-    def __init__(self, network: Network, host: str, clock: Clock, keys: Keys) -> None:
-        self._network = network
-        self._host = host
-        self._clock = clock
-        self._keys = keys
-        self._signer = Signer(REGION)
-
-    def request(self, operation: str, body: bytes) -> Request:
-        headers = {
-            "content-type": "application/x-amz-json-1.1",
-            "x-amz-target": f"{ecs.SERVICE.target_prefix}.{operation}",
-        }
-        signed = self._signer.sign(
-            self._keys,
-            service="ecs",
-            method="POST",
-            url=f"{ENDPOINT}/",
-            headers=headers,
-            body=body,
-            now=self._clock.now(),
-        )
-        return Request("POST", "/", "", signed, body)
-
-    async def call(self, operation: str, request: msgspec.Struct) -> Any:
-        """The operation's answer. Raises Transient, Refused."""
-        response = await self._network.call(self._host, self.request(operation, msgspec.json.encode(request)))
-        if response.status >= 400:
-            raise _failure(operation, response.status, response.body)
-        return msgspec.json.decode(response.body, type=ecs.SERVICE.operations[operation].output, strict=False)
 
 
 class SimBackend(Caller):
@@ -76,15 +39,7 @@ class SimBackend(Caller):
 
     async def connect(self, url: str, query: dict[str, str]) -> Any:
         encoded = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in sorted(query.items()))
-        headers = self._signer.sign(
-            self._keys,
-            service="ecs",
-            method="GET",
-            url=f"{url}/ws?{encoded}",
-            headers={},
-            body=b"",
-            now=self._clock.now(),
-        )
+        headers = self._sign("GET", f"{url}/ws?{encoded}", {}, b"", "ecs")
         request = Request("GET", "/acs/ws", encoded, headers, b"")
         admit = lambda server: server.gateway.admit(request, "Poll")
         answer = await self._network.connect(self._host, self._process, admit, query)
@@ -151,6 +106,7 @@ class SimHost:
             container_stop_timeout=5.0,
             task_cleanup_wait=rng.choice([60.0, 600.0]),
             dynamic_port_range=(40000, 40400),
+            address=f"10.0.0.{number + 1}",
             availability_zone=f"us-east-1{'abc'[number % 3]}",
             image_pull_behavior=rng.choice(["default", "default", "once", "prefer-cached", "always"]),
         )
@@ -205,6 +161,14 @@ class SimHost:
             if container.status == "running" and TASK_ARN_LABEL in container.labels:
                 found.setdefault(container.labels[TASK_ARN_LABEL], []).append(container)
         return found
+
+    def listening(self, port: int) -> FakeContainer | None:
+        """The container that has the TCP port of this host, unless its process has ended."""
+        for container in self.engine.containers.values():
+            is_bound = any(each.host_port == port and each.protocol == "tcp" for each in container.ports)
+            if is_bound and not container.process_ended.is_set():
+                return container
+        return None
 
     def running_names(self, task_arn: str) -> set[str]:
         return {each.labels.get(CONTAINER_NAME_LABEL, "") for each in self.running().get(task_arn, ())}

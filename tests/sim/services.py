@@ -5,20 +5,22 @@ stops leaves the minimum healthy percent. In the end every service that was not 
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from homeport.base.clock import Clock
 from homeport.control.health import judge
 from homeport.control.rollout import Condition, limits_of
+from homeport.control.targets import load_balancers_of
 from homeport.model.service import Service
 from homeport.model.status import DesiredStatus, StopCode
 from homeport.model.task import Task
 from homeport.shapes import ecs
 from homeport.store.schema import Tables
 from homeport.store.watch import Change
-from tests.sim.clients import Operator, Promises
-from tests.sim.host import Caller
+from tests.sim.caller import Caller
+from tests.sim.clients import Doing, Operator, Promises
+from tests.sim.traffic import left_over_deployments
 
 FAMILIES = ("steady", "checked", "slow", "failing", "missing", "instant", "broken", "dynamic-port")
 
@@ -32,14 +34,9 @@ class ServiceOperator(Operator):
         super().__init__(name, caller, clock, rng, promises)
         self.names = [f"{name}-{number}" for number in range(most)]
 
-    async def work(self, pause: float) -> None:
-        doings = (
-            [self._create] * 3 + [self._scale] * 3 + [self._deploy] * 3 + [self._delete, self._look, self._stop_one]
-        )
-        while not self.is_ending:
-            await self._clock.sleep(self._rng.expovariate(1 / pause))
-            await self._rng.choice(doings)()
-        await self.finish()
+    def doings(self) -> list[Doing]:
+        doings = [self._create] * 3 + [self._scale] * 3 + [self._deploy] * 3
+        return [*doings, self._delete, self._look, self._stop_one]
 
     async def _create(self) -> None:
         minimum, maximum = self._rng.choice([(100, 200), (50, 100), (0, 150), (50, 200)])
@@ -90,65 +87,105 @@ class ServiceOperator(Operator):
     async def finish(self) -> None:
         """However long it takes, every service that is there runs something that can run."""
         for name in self.names:
-            while True:
-                described = await self._try("DescribeServices", ecs.DescribeServicesRequest(services=(name,)))
-                services = None if described is None else described.services
-                if services is not None and not any(each.status == "ACTIVE" for each in services):
-                    break
-                request = ecs.UpdateServiceRequest(
-                    service=name,
-                    task_definition="steady",
-                    desired_count=2,
-                    deployment_configuration=ecs.DeploymentConfiguration(
-                        minimum_healthy_percent=50, maximum_percent=200
-                    ),
-                    force_new_deployment=True,
-                )
-                if await self._try("UpdateService", request) is not None:
-                    break
+            while not await self._leave_steady(name):
                 await self._clock.sleep(1)
+
+    async def _leave_steady(self, name: str) -> bool:
+        described = await self._try("DescribeServices", ecs.DescribeServicesRequest(services=(name,)))
+        if described is None:
+            return False
+        active = [each for each in described.services or () if each.status == "ACTIVE"]
+        answer = await self._try("UpdateService", self._last_update(active[0])) if active else None
+        if answer is not None:
+            self._promises.revisions[answer.service.service_arn] = answer.service.task_definition
+        return answer is not None or not active
+
+    def _last_update(self, service: ecs.Service) -> ecs.UpdateServiceRequest:
+        return ecs.UpdateServiceRequest(
+            service=service.service_name or "",
+            task_definition="steady",
+            desired_count=2,
+            deployment_configuration=ecs.DeploymentConfiguration(minimum_healthy_percent=50, maximum_percent=200),
+            force_new_deployment=True,
+        )
 
 
 def floor_and_ceiling(tables: Tables, changes: list[Change], now: float) -> Iterator[str]:
     """What a transaction that started or stopped tasks of a service did beyond its limits."""
-    started: set[str] = set()
-    stopped: dict[str, int] = {}
+    touched: dict[str, _Touched] = {}
     for kind, _, before, after in changes:
         if kind != "task" or not isinstance(after, Task) or after.service_arn is None:
             continue
         if before is None:
-            started.add(after.service_arn)
-        elif isinstance(before, Task) and _was_given_up(before, after, now):
-            stopped[after.service_arn] = stopped.get(after.service_arn, 0) + 1
-    for arn in started | set(stopped):
+            touched.setdefault(after.service_arn, _Touched()).started.append(after)
+        elif isinstance(before, Task) and _was_given_up(tables, before, after, now):
+            touched.setdefault(after.service_arn, _Touched()).stopped.append(after)
+    for arn, tasks in touched.items():
         service = tables.services.get(arn)
         if service is not None and service.status == "ACTIVE":
-            yield from _of_service(tables, service, arn in started, stopped.get(arn, 0), now)
+            yield from _of_service(tables, service, tasks, now)
 
 
-def _was_given_up(before: Task, after: Task, now: float) -> bool:
+class _Touched:
+    """The tasks of a service that a transaction started, and the healthy ones that it stopped."""
+
+    def __init__(self) -> None:
+        self.started: list[Task] = []
+        self.stopped: list[Task] = []
+
+    def of(self, owners: Collection[str]) -> "_Touched":
+        """Those of these deployments."""
+        own = _Touched()
+        own.started = [task for task in self.started if task.started_by in owners]
+        own.stopped = [task for task in self.stopped if task.started_by in owners]
+        return own
+
+
+def _was_given_up(tables: Tables, before: Task, after: Task, now: float) -> bool:
     return (
         before.desired_status is DesiredStatus.RUNNING
         and after.desired_status is DesiredStatus.STOPPED
         and after.stop_code is StopCode.SERVICE_SCHEDULER_INITIATED
-        and _is_healthy(before, now)
+        and _is_healthy(tables, before, now)
     )
 
 
-def _is_healthy(task: Task, now: float) -> bool:
-    return judge(task, (), 0, 0.0, now).condition is Condition.HEALTHY
+def _is_healthy(tables: Tables, task: Task, now: float) -> bool:
+    """The grace period has no say: it does not make a task healthy."""
+    expected = sum(1 for entry in load_balancers_of(tables, task) if entry.target_group_arn)
+    targets = tables.targets.by(owner=task.arn) if expected else ()
+    return judge(task, targets, expected, 0.0, now).condition is Condition.HEALTHY
 
 
-def _of_service(tables: Tables, service: Service, has_started: bool, stopped: int, now: float) -> Iterator[str]:
-    limits = limits_of(service.deployment_configuration, service.desired_count)
-    live = [task for task in tables.tasks.by(unsettled_of=service.arn) if not task.is_stopped]
+def _of_service(tables: Tables, service: Service, tasks: _Touched, now: float) -> Iterator[str]:
+    """While a deployment shifts traffic each deployment has limits of its own, or (without a count) is to go. What an
+    interrupted one has left where no traffic goes is no part of a rolling deployment.
+    """
+    rows = tables.deployments.by(service_arn=service.arn)
+    if any(attempt.shifts_traffic for attempt in tables.service_deployments.by(open_of=service.arn)):
+        parts = [(row.desired_count, {row.id}) for row in rows if row.desired_count]
+    else:
+        parts = [(service.desired_count, {row.id for row in rows} - left_over_deployments(tables, service))]
+    for count, owners in parts:
+        live = [
+            task
+            for task in tables.tasks.by(unsettled_of=service.arn)
+            if task.started_by in owners and not task.is_stopped
+        ]
+        yield from _within_limits(tables, service, count, live, tasks.of(owners), now)
+
+
+def _within_limits(
+    tables: Tables, service: Service, count: int, live: list[Task], tasks: _Touched, now: float
+) -> Iterator[str]:
+    limits = limits_of(service.deployment_configuration, count)
     kept = [task for task in live if task.desired_status is DesiredStatus.RUNNING]
     may_run = [task for task in live if task in kept or task.execution_stopped_at is None]
-    if has_started and len(may_run) > limits.ceiling:
+    if tasks.started and len(may_run) > limits.ceiling:
         yield f"{service.arn}: {len(may_run)} tasks were started or may still run, {limits.ceiling} may be"
-    healthy = sum(_is_healthy(task, now) for task in kept)
-    if stopped and healthy < limits.floor:
-        yield f"{service.arn}: {stopped} healthy tasks were stopped, {healthy} are left, {limits.floor} must be"
+    healthy = sum(_is_healthy(tables, task, now) for task in kept)
+    if tasks.stopped and healthy < limits.floor:
+        yield f"{service.arn}: {len(tasks.stopped)} healthy tasks were stopped, {healthy} are left, {limits.floor} must be"
 
 
 def unsettled_services(tables: Tables) -> Iterator[str]:

@@ -13,6 +13,7 @@ import random
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,20 @@ from homeport.base.config import ServerConfig
 from homeport.base.ids import Ids
 from homeport.base.seal import Sealer
 from homeport.base.supervise import Supervisor
+from homeport.control.reconcilers import DataPlane
+from homeport.drivers.network.fake import FakeAddresses, FakeHostNames
 from homeport.server.region import RegionParts, start_region
-from homeport.shapes import ecs
+from homeport.shapes import elbv2
+from homeport.store.schema import Tables
 from homeport.store.watch import Change
-from tests.sim import invariants
-from tests.sim.clients import BEHAVIOURS, Operator, Promises
+from tests.sim import balanced, clients, invariants, traffic
+from tests.sim.balanced import BalancedOperator
+from tests.sim.caller import REGION, Caller, answered
+from tests.sim.clients import Operator, Promises
+from tests.sim.data_plane import EnvoyLink, SimEnvoy, SimProber
 from tests.sim.disk import Disk, SimJournal
 from tests.sim.faults import Faulter
-from tests.sim.host import REGION, Caller, SimHost
+from tests.sim.host import SimHost
 from tests.sim.loop import VirtualClock, VirtualLoop, cancel_rest
 from tests.sim.network import FAIR, Network
 from tests.sim.process import Process, count_tasks, current_process
@@ -66,14 +73,17 @@ class Server:
 
     async def _live(self, world: "World", ids: Ids) -> None:
         self.supervisor = Supervisor(world.clock)
+        envoy = EnvoyLink(world.envoy, world.clock, ids.rng(), self.process)
         self.region = await start_region(
             world.config,
             self.journal,
             world.clock,
             ids,
             world.sealer,
-            NoLogs(),
-            self.supervisor,  # type: ignore[arg-type]
+            NoLogs(),  # type: ignore[arg-type]
+            self.supervisor,
+            DataPlane(envoy, world.addresses, world.host_names),
+            SimProber(world.hosts, world.network),
         )
         self.gateway, self.sockets = self.region.gateway, self.region.sockets
         world.network.server = self
@@ -98,6 +108,7 @@ class World:
         self.config = ServerConfig(data_dir=data_dir, region=REGION, task_retention=1e9)
         self.network = Network(clock, random.Random(self.rng.random()))
         self.network.answered = self._answered
+        self.envoy, self.addresses, self.host_names = SimEnvoy(clock), FakeAddresses(), FakeHostNames()
         self.promises = Promises()
         self.hosts: list[SimHost] = []
         self.operators: list[Operator] = []
@@ -146,13 +157,13 @@ class World:
         for change in changes:
             self.blame(*invariants.of_change(tables, change))
         self.blame(*floor_and_ceiling(tables, changes, self.clock.now()))
+        self.blame(*traffic.of_transaction(tables, changes, self.envoy, self.clock.now()))
 
     def _answered(self, request: Request, response: Response) -> None:
-        operation = request.headers["x-amz-target"].rpartition(".")[2]
-        code = response.headers.get("x-amzn-ErrorType", "")
-        self.say(f"answer {operation} {response.status} {code}")
-        if response.status >= 500 or (code and code not in ecs.SERVICE.operations[operation].errors):
-            self.blame(f"{operation} answered {response.status} {code}: {response.body[:200]!r}")
+        operation, code = told = answered(request, response)
+        self.say(f"answer {operation.name} {response.status} {code}")
+        if response.status >= 500 or not told.is_declared:
+            self.blame(f"{operation.name} answered {response.status} {code}: {response.body[:200]!r}")
 
     def heard(self, _logger: Any, level: str, event: dict[str, Any]) -> Any:
         """Every log line is a part of the trace; what is logged as an error should not have happened."""
@@ -179,6 +190,7 @@ class World:
                 *invariants.of_fleet(world.store.read, world.fleet),
                 *invariants.of_promises(world.store.read, self.promises),
                 *lost_services(world.store.read, self.promises),
+                *traffic.lost_balancing(world.store.read, self.promises),
             )
         if self.violations:
             raise Violation("\n".join(dict.fromkeys(self.violations)))
@@ -190,17 +202,12 @@ class World:
         await self._until_up()
         keys = self._root_keys()
         for number in range(self.rng.randint(1, 5)):
-            host = SimHost(number, self.clock, random.Random(self.rng.random()), self.network, BEHAVIOURS)
+            behaviours = {**clients.BEHAVIOURS, **balanced.BEHAVIOURS}
+            host = SimHost(number, self.clock, random.Random(self.rng.random()), self.network, behaviours)
             self.hosts.append(host)
             host.start(keys)
         people = Process("operators")
-        for number in range(3):
-            caller = Caller(self.network, f"client-{number}", self.clock, keys)
-            rng = random.Random(self.rng.random())
-            self.operators.append(Operator(f"operator-{number}", caller, self.clock, rng, self.promises))
-        caller = Caller(self.network, "client-services", self.clock, keys)
-        rng = random.Random(self.rng.random())
-        self.operators.append(ServiceOperator("svc", caller, self.clock, rng, self.promises))
+        self._hire(keys)
         await people.spawn(self.operators[0].prepare())
         seconds = self.rng.choice([60.0, 120.0, 240.0])
         work = [people.spawn(each.work(pause=self.rng.choice([0.5, 3.0, 6.0]))) for each in self.operators]
@@ -211,7 +218,21 @@ class World:
         await self._end_faults(faulter)
         for operator in self.operators:
             operator.is_ending = True
-        await self._settle(work)
+        await self._settle(work, traffic.under_way)
+        await self._settle([people.spawn(each.finish()) for each in self.operators], self._unsettled)
+        self.say(f"SETTLED {len(self.promises.tasks)} tasks, {self._servers} servers")
+
+    def _hire(self, keys: Keys) -> None:
+        """The operators, each with an own client of an own host."""
+        new_rng = lambda: random.Random(self.rng.random())
+        for number in range(3):
+            caller = Caller(self.network, f"client-{number}", self.clock, keys)
+            self.operators.append(Operator(f"operator-{number}", caller, self.clock, new_rng(), self.promises))
+        caller = Caller(self.network, "client-services", self.clock, keys)
+        self.operators.append(ServiceOperator("svc", caller, self.clock, new_rng(), self.promises))
+        caller = Caller(self.network, "client-balanced", self.clock, keys)
+        elbv2_caller = Caller(self.network, "client-balanced", self.clock, keys, elbv2.SERVICE)
+        self.operators.append(BalancedOperator("web", caller, elbv2_caller, self.clock, new_rng(), self.promises))
 
     async def _until_up(self) -> None:
         while self.server is None or self.server.region is None:
@@ -237,7 +258,7 @@ class World:
         await faulter.repair()
         await self._until_up()
 
-    async def _settle(self, work: list[asyncio.Task[None]]) -> None:
+    async def _settle(self, work: list[asyncio.Task[None]], lacking_in: Callable[[Tables], Iterable[str]]) -> None:
         """Within a bounded time everything is as it should be, twice in a row."""
         end = self.clock.monotonic() + SETTLE_SECONDS
         calm = 0
@@ -246,14 +267,19 @@ class World:
             self.check()
             assert self.server is not None
             assert self.server.region is not None
-            tables = self.server.region.world.store.read
-            lacking = [*invariants.unsettled(tables, self.hosts), *unsettled_services(tables)]
+            lacking = list(lacking_in(self.server.region.world.store.read))
             lacking += [] if all(each.done() for each in work) else ["clients still wait for an answer"]
             calm = 0 if lacking else calm + 1
             if lacking and self.clock.monotonic() > end:
                 self.blame(*(f"after {SETTLE_SECONDS:.0f} s without faults: {text}" for text in lacking))
                 self.check()
-        self.say(f"SETTLED {len(self.promises.tasks)} tasks, {self._servers} servers")
+
+    def _unsettled(self, tables: Tables) -> Iterator[str]:
+        yield from invariants.unsettled(tables, self.hosts)
+        yield from unsettled_services(tables)
+        yield from traffic.under_way(tables)
+        yield from traffic.unsettled_traffic(tables, self.envoy)
+        yield from traffic.lost_revisions(tables, self.promises)
 
     def digest(self) -> str:
         """A hash of all that happened."""
