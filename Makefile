@@ -19,7 +19,7 @@ demo: setup docker            ## a real task on a real engine, in under a minute
 	$(PY) -m homeport.cli.demo
 
 test: setup docker tools check      ## every test
-	$(PY) -m pytest -n 2 --dist loadgroup
+	$(PY) -m pytest -n 2 --dist loadfile
 	$(MAKE) sim
 	$(MAKE) system
 

@@ -8,7 +8,7 @@ import pytest
 
 from homeport.drivers.network.addresses import LoopbackAddresses, release
 
-pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="addresses need root"), pytest.mark.xdist_group("addresses")]
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="addresses need root")
 ONE, TWO = "172.31.241.1", "172.31.241.2"
 
 

@@ -15,10 +15,7 @@ from homeport.drivers.engine import PullDenied, RegistryAuth
 from homeport.drivers.engine.docker import DockerEngine
 from tests.contract.registry import Registry
 
-pytestmark = [
-    pytest.mark.skipif(not Path("/var/run/docker.sock").exists(), reason="no Docker"),
-    pytest.mark.xdist_group("registry"),
-]
+pytestmark = pytest.mark.skipif(not Path("/var/run/docker.sock").exists(), reason="no Docker")
 TAG = f"hp-engine-{os.getpid()}"
 
 

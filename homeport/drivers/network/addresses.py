@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _SECONDS = 5.0
+# What `ip` says of an address that somebody else has just added; the words are those of the kernel or of errno.
+_PRESENT = ("File exists", "already assigned")
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
@@ -31,7 +33,7 @@ class LoopbackAddresses:
         for address in sorted(wanted - present):
             self._note(self._ours | {address})
             problem = await _ip("addr", "add", f"{address}/32", "dev", "lo")
-            if problem is not None and "File exists" not in problem:
+            if problem is not None and not any(sign in problem for sign in _PRESENT):
                 problems[address] = (
                     f"The address {address} cannot be added to this host ({problem}). Run Homeport as root with "
                     f"iproute2 installed, or add it by hand: ip addr add {address}/32 dev lo"
