@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 from bench.figure import Figure, number
 from bench.weight import cpu_seconds
 from homeport.base.log import configure_logging
+from homeport.drivers.balancer.matching import TYPE
 from homeport.drivers.balancer.process import binary
-from homeport.drivers.balancer.resources import TYPE
 from tests.balancing import a_listener, a_load_balancer, a_rule, a_target, a_target_group, fixed, forward, path_is
 from tests.system.data_plane import DataPlane
 from tests.system.live import free_port, until

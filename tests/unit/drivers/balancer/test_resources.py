@@ -15,7 +15,8 @@ from homeport.drivers.balancer import (
     TargetGroup,
     WeightedGroup,
 )
-from homeport.drivers.balancer.resources import endpoints, render
+from homeport.drivers.balancer.clusters import endpoints
+from homeport.drivers.balancer.resources import render
 from homeport.drivers.balancer.wire import encode_resource, type_urls
 
 GROUP = TargetGroup(id="g", protocol="HTTP", targets=(Target(host="10.0.0.1", port=80),))
