@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from homeport.drivers import balancer as driver
 from homeport.model import load_balancer as model
+from homeport.model.rules.elbv2_attributes import RESPONSE_HEADERS
 from homeport.model.rules.elbv2_tls import DEFAULT_POLICY, POLICIES
 from homeport.store.schema import Tables
 
@@ -88,7 +89,29 @@ def _listener(
         preserve_host_header=settings.get("routing.http.preserve_host_header.enabled") == "true",
         xff_mode=settings.get("routing.http.xff_header_processing.mode") or "append",
         xff_client_port=settings.get("routing.http.xff_client_port.enabled") == "true",
+        response_headers=_response_headers(settings),
+        server_header=settings.get("routing.http.response.server.enabled", "true") == "true",
+        **_tls_headers(settings),
     )
+
+
+def _response_headers(settings: Wire) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (attribute.split(".")[-2].replace("_", "-"), value)
+        for attribute in RESPONSE_HEADERS
+        if (value := settings.get(attribute))
+    )
+
+
+def _tls_headers(settings: Wire) -> dict[str, Any]:
+    """Off unless the load balancer says so; a listener may give them other names."""
+    if settings.get("routing.http.x_amzn_tls_version_and_cipher_suite.enabled") != "true":
+        return {}
+    version, cipher = ("routing.http.request.x_amzn_tls_version", "routing.http.request.x_amzn_tls_cipher_suite")
+    return {
+        "tls_version_header": (settings.get(f"{version}.header_name") or "x-amzn-tls-version").lower(),
+        "tls_cipher_header": (settings.get(f"{cipher}.header_name") or "x-amzn-tls-cipher-suite").lower(),
+    }
 
 
 def _default(tables: Tables, row: model.Listener, *, is_stream: bool) -> driver.Action:

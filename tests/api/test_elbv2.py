@@ -60,10 +60,6 @@ def a_listener(region, balancer, group, **more):
     return only(answer["Listeners"])
 
 
-def attributes_of(answer):
-    return {item["Key"]: item["Value"] for item in answer["Attributes"]}
-
-
 # ---- load balancers -------------------------------------------------------------------------------------------------
 
 
@@ -187,97 +183,6 @@ def test_interface_when_load_balancer_is_there_then_described_as_elbs(region, el
     assert found["PrivateIpAddress"] == str(address_in_name(made)) and found["SubnetId"] == network(region)[1][0]
     elb.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
     assert ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"] == []
-
-
-# ---- attributes -----------------------------------------------------------------------------------------------------
-
-
-def test_load_balancer_attributes_when_described_then_aws_defaults(region, elb):
-    arn = a_balancer(region)["LoadBalancerArn"]
-    found = attributes_of(elb.describe_load_balancer_attributes(LoadBalancerArn=arn))
-    assert len(found) <= 20
-    assert {
-        "idle_timeout.timeout_seconds": "60",
-        "client_keep_alive.seconds": "3600",
-        "deletion_protection.enabled": "false",
-        "routing.http.desync_mitigation_mode": "defensive",
-        "routing.http.xff_header_processing.mode": "append",
-        "routing.http2.enabled": "true",
-        "load_balancing.cross_zone.enabled": "true",
-        "access_logs.s3.enabled": "false",
-        "zonal_shift.config.enabled": "false",
-    }.items() <= found.items()
-    arn = a_balancer(region, "tcp", Type="network")["LoadBalancerArn"]
-    found = attributes_of(elb.describe_load_balancer_attributes(LoadBalancerArn=arn))
-    assert found["load_balancing.cross_zone.enabled"] == "false" and "idle_timeout.timeout_seconds" not in found
-
-
-def test_load_balancer_attributes_when_modified_then_kept_and_protection_protects(region, elb):
-    arn = a_balancer(region)["LoadBalancerArn"]
-    given = {"idle_timeout.timeout_seconds": "4000", "deletion_protection.enabled": "true"}
-    pairs = [{"Key": key, "Value": value} for key, value in given.items()]
-    assert (
-        given.items()
-        <= attributes_of(elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=pairs)).items()
-    )
-    assert given.items() <= attributes_of(elb.describe_load_balancer_attributes(LoadBalancerArn=arn)).items()
-    assert error_of(elb.delete_load_balancer, LoadBalancerArn=arn)[0] == "OperationNotPermitted"
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("idle_timeout.timeout_seconds", "4001"),
-        ("idle_timeout.timeout_seconds", "x"),
-        ("nonsense", "1"),
-        ("connection_logs.s3.enabled", "true"),
-        ("routing.http.desync_mitigation_mode", "strictest"),
-        ("access_logs.s3.enabled", "true"),
-    ],
-)
-def test_load_balancer_attribute_when_it_may_not_be_then_refused(region, elb, key, value):
-    arn = a_balancer(region)["LoadBalancerArn"]
-    before = elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
-    wanted = [{"Key": "idle_timeout.timeout_seconds", "Value": "90"}, {"Key": key, "Value": value}]
-    code, _ = error_of(elb.modify_load_balancer_attributes, LoadBalancerArn=arn, Attributes=wanted)
-    assert code == "InvalidConfigurationRequest"
-    assert elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"] == before
-
-
-def test_target_group_attributes_when_described_and_modified_then_kept(region, elb):
-    arn = a_group(region)["TargetGroupArn"]
-    found = attributes_of(elb.describe_target_group_attributes(TargetGroupArn=arn))
-    assert found["deregistration_delay.timeout_seconds"] == "300" and found["stickiness.type"] == "lb_cookie"
-    wanted = [
-        {"Key": "deregistration_delay.timeout_seconds", "Value": "5"},
-        {"Key": "slow_start.duration_seconds", "Value": "30"},
-    ]
-    found = attributes_of(elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=wanted))
-    assert (found["deregistration_delay.timeout_seconds"], found["slow_start.duration_seconds"]) == ("5", "30")
-    both = [{"Key": "load_balancing.algorithm.type", "Value": "least_outstanding_requests"}]
-    assert (
-        error_of(elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=both)[0]
-        == "InvalidConfigurationRequest"
-    )
-    tcp = a_group(region, "tcp", Protocol="TCP")["TargetGroupArn"]
-    found = attributes_of(elb.describe_target_group_attributes(TargetGroupArn=tcp))
-    assert found["proxy_protocol_v2.enabled"] == "false" and "load_balancing.algorithm.type" not in found
-
-
-def test_listener_attributes_when_described_then_of_its_protocol(region, elb):
-    arn = a_listener(region, a_balancer(region), a_group(region))["ListenerArn"]
-    assert (
-        attributes_of(elb.describe_listener_attributes(ListenerArn=arn))["routing.http.response.server.enabled"]
-        == "true"
-    )
-    tcp = a_balancer(region, "tcp", Type="network")
-    arn = a_listener(region, tcp, a_group(region, "tcp", Protocol="TCP"), Protocol="TCP")["ListenerArn"]
-    assert attributes_of(elb.describe_listener_attributes(ListenerArn=arn)) == {"tcp.idle_timeout.seconds": "350"}
-    wanted = [{"Key": "tcp.idle_timeout.seconds", "Value": "60"}]
-    assert (
-        attributes_of(elb.modify_listener_attributes(ListenerArn=arn, Attributes=wanted))["tcp.idle_timeout.seconds"]
-        == "60"
-    )
 
 
 # ---- target groups --------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from homeport.drivers.network.addresses import LoopbackAddresses, release
 from homeport.drivers.network.fake import FakeHostNames
 from homeport.store.journal import MemoryJournal
 from homeport.store.store import Store
+from tests.system.load import LoadProcess
 
 TABLES = {
     "LoadBalancer": "load_balancers",
@@ -104,6 +105,12 @@ class DataPlane:
     async def active(self, balancer, seconds=30):
         await until(lambda: self.state(balancer)[0] == "active", seconds, f"{balancer.name} active")
 
+    async def serving(self, balancer, *rows):
+        """These rows, served."""
+        self.put(balancer, *rows)
+        await self.active(balancer)
+        await self.applied()
+
     async def applied(self):
         """Until what is in the store is served."""
         from homeport.control.balancer_configuration import configurations, whole
@@ -132,6 +139,36 @@ class DataPlane:
         await self.control.start()
 
 
+def scenario(body):
+    """A test as a coroutine function of a data plane."""
+
+    def test():
+        async def main():
+            async with DataPlane() as plane:
+                await body(plane)
+
+        asyncio.run(main())
+
+    test.__name__ = body.__name__
+    return test
+
+
+@contextlib.asynccontextmanager
+async def under_load(balancer, *, path="/", seconds=0.3):
+    """Load around the body; fails unless every request was served. Yields the generator."""
+    load = LoadProcess(balancer.address, 80, path=path)
+    await asyncio.to_thread(load.__enter__)
+    try:
+        await asyncio.sleep(seconds)
+        yield load
+        await asyncio.sleep(seconds)
+    finally:
+        await asyncio.to_thread(load.__exit__)
+    print(load.result)
+    assert load.result["failed"] == 0, load.result
+    assert load.result["served"] > 50
+
+
 async def until(condition, seconds=10, what="condition"):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -143,13 +180,18 @@ async def until(condition, seconds=10, what="condition"):
 
 @contextlib.asynccontextmanager
 async def http_target(name, host="127.0.0.1"):
-    """An HTTP/1.1 server that says its name, echoes headers at /headers, and WebSocket messages at /ws; gives the port."""
+    """An HTTP/1.1 server that says its name; gives the port.
+
+    It echoes request headers at /headers and WebSocket messages at /ws, and answers with the query as headers at /with.
+    """
 
     async def handle(request):
         if request.path == "/ws":
             return await _echo(request)
         if request.path == "/headers":
             return web.json_response({key.lower(): value for key, value in request.headers.items()})
+        if request.path == "/with":
+            return web.Response(text=name, headers=request.query)
         if request.path == "/slow":
             await asyncio.sleep(float(request.query["seconds"]))
         return web.Response(text=name)

@@ -23,8 +23,17 @@ from tests.balancing import (
     path_is,
     redirect,
 )
-from tests.system.data_plane import DataPlane, UdpEcho, curl, http_target, self_signed, tcp_target, udp_ask, until
-from tests.system.load import LoadProcess
+from tests.system.data_plane import (
+    UdpEcho,
+    curl,
+    http_target,
+    scenario,
+    self_signed,
+    tcp_target,
+    udp_ask,
+    under_load,
+    until,
+)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="addresses need root")
 BALANCER = a_load_balancer(address="172.31.240.10")
@@ -32,40 +41,8 @@ NETWORK = a_load_balancer("net", kind="network", address="172.31.240.11")
 URL = f"http://{BALANCER.address}"
 
 
-def scenario(body):
-    """A test as a coroutine function of a data plane with BALANCER on it."""
-
-    def test():
-        async def main():
-            async with DataPlane() as plane:
-                await body(plane)
-
-        asyncio.run(main())
-
-    test.__name__ = body.__name__
-    return test
-
-
-@contextlib.asynccontextmanager
-async def under_load(balancer=BALANCER, *, path="/", seconds=0.3):
-    """Load around the body; fails unless every request was served. Yields the generator."""
-    load = LoadProcess(balancer.address, 80, path=path)
-    await asyncio.to_thread(load.__enter__)
-    try:
-        await asyncio.sleep(seconds)
-        yield load
-        await asyncio.sleep(seconds)
-    finally:
-        await asyncio.to_thread(load.__exit__)
-    print(load.result)
-    assert load.result["failed"] == 0, load.result
-    assert load.result["served"] > 50
-
-
 async def serving(plane, *rows):
-    plane.put(BALANCER, *rows)
-    await plane.active(BALANCER)
-    await plane.applied()
+    await plane.serving(BALANCER, *rows)
 
 
 # ---- changes under load ---------------------------------------------------------------------------------------------
@@ -76,7 +53,7 @@ async def test_targets_when_they_come_and_go_under_load_then_no_request_fails(pl
     group = a_target_group()
     async with http_target("one") as one, http_target("two") as two, http_target("three") as three:
         await serving(plane, group, a_target(group, one), a_listener(BALANCER, forward(group)))
-        async with under_load() as load:
+        async with under_load(BALANCER) as load:
             for _ in range(5):
                 for port in (two, three):
                     plane.put(a_target(group, port))
@@ -96,7 +73,7 @@ async def test_rules_and_weights_when_they_change_under_load_then_no_request_fai
     async with http_target("blue") as one, http_target("green") as two:
         listener = a_listener(BALANCER, forward(blue))
         await serving(plane, blue, a_target(blue, one), listener)
-        async with under_load() as load:
+        async with under_load(BALANCER) as load:
             for number in range(4):
                 plane.put(
                     green, a_target(green, two)
@@ -123,7 +100,7 @@ async def test_listeners_and_load_balancers_when_added_and_removed_under_load_th
     group = a_target_group()
     async with http_target("one") as one:
         await serving(plane, group, a_target(group, one), a_listener(BALANCER, forward(group)))
-        async with under_load():
+        async with under_load(BALANCER):
             for number in range(4):
                 other = a_load_balancer(f"more-{number}", address=f"172.31.240.{100 + number}")
                 plane.put(
@@ -142,7 +119,7 @@ async def test_listener_when_its_own_settings_change_under_load_then_no_request_
     group = a_target_group()
     async with http_target("one") as one:
         await serving(plane, group, a_target(group, one), a_listener(BALANCER, forward(group)))
-        async with under_load():
+        async with under_load(BALANCER):
             for seconds in (30, 40, 50):
                 plane.put(replace(BALANCER, attributes={"idle_timeout.timeout_seconds": str(seconds)}))
                 await plane.applied()
@@ -158,7 +135,7 @@ async def test_control_plane_when_killed_under_load_then_traffic_goes_on_and_cha
     group = a_target_group()
     async with http_target("one") as one, http_target("two") as two:
         await serving(plane, group, a_target(group, one), a_listener(BALANCER, forward(group)))
-        async with under_load() as load:
+        async with under_load(BALANCER) as load:
             await plane.control.stop()
             await asyncio.sleep(0.5)
             plane.put(a_target(group, two))
@@ -231,7 +208,7 @@ async def test_target_when_it_refuses_connections_then_another_answers(plane):
     async with http_target("alive") as alive:
         rows = (a_target(group, dead), a_target(group, alive))
         await serving(plane, group, *rows, a_listener(BALANCER, forward(group)))
-        async with under_load():
+        async with under_load(BALANCER):
             pass
 
 

@@ -119,6 +119,8 @@ class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`protocol` HTTP, HTTPS, TCP, TLS, UDP or TCP_UDP. For all but the first two the default action is a Forward.
 
     `http2` is about HTTPS, `alpn` (protocols to offer, best first) about TLS. `xff_mode` append, preserve or remove.
+    `response_headers` (name, value) are set on every answer; `server_header`: whether answers that name no server name
+    ELB. `tls_version_header` and `tls_cipher_header` name what tells targets of the client's TLS (empty: nothing does).
     """
 
     id: str
@@ -140,6 +142,10 @@ class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
     preserve_host_header: bool = False
     xff_mode: str = "append"
     xff_client_port: bool = False
+    response_headers: tuple[tuple[str, str], ...] = ()
+    server_header: bool = True
+    tls_version_header: str = ""
+    tls_cipher_header: str = ""
 
 
 class Configuration(Struct, frozen=True, kw_only=True):

@@ -114,7 +114,7 @@ def _connection_manager(listener: Listener) -> Json:
         "append_x_forwarded_port": True,
         "normalize_path": False,
         "server_name": "awselb/2.0",
-        "server_header_transformation": "APPEND_IF_ABSENT",
+        "server_header_transformation": "APPEND_IF_ABSENT" if listener.server_header else "PASS_THROUGH",
         "generate_request_id": False,
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "http_filters": [_sticky_filter(), _router()],

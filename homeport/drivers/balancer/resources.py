@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from homeport.drivers.balancer import Configuration, Listener, TargetGroup
 from homeport.drivers.balancer.clusters import cluster, endpoints
+from homeport.drivers.balancer.headers import header_changes
 from homeport.drivers.balancer.listeners import HTTP, listeners
 from homeport.drivers.balancer.matching import route_matcher
 
@@ -37,9 +38,4 @@ def render(configuration: Configuration) -> Resources:
 def routes(listener: Listener, groups: dict[str, TargetGroup]) -> Json:
     """The listener's rules as one virtual host."""
     host = {"name": "all", "domains": ["*"], "matcher": route_matcher(listener.rules, listener.default, groups)}
-    forwarded_for = ["x-forwarded-for"] if listener.xff_mode == "remove" else []
-    return {
-        "name": listener.id,
-        "virtual_hosts": [host],
-        "request_headers_to_remove": ["x-envoy-external-address", *forwarded_for],
-    }
+    return {"name": listener.id, "virtual_hosts": [host], **header_changes(listener)}

@@ -41,8 +41,28 @@ def _text(value: str) -> bool:
     return len(value) <= 1024
 
 
+def _header_value(value: str) -> bool:
+    """ELB's characters, at most 1 KiB; empty: the header is left as the target sent it."""
+    return bool(re.fullmatch(r"[A-Za-z0-9_ :;.,\\/'?!(){}\[\]@<>=\-+*#&`|~^%]{0,1024}", value))
+
+
+#: Headers that say how a request is to be read, or that ELB writes itself: none of them can carry something else.
+_OTHERS_HEADERS = frozenset({
+    "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto",
+})  # fmt: skip
+
+
+def _header_name(value: str) -> bool:
+    """Empty: the default name."""
+    return bool(re.fullmatch(r"[A-Za-z0-9_-]{0,1024}", value)) and value.lower() not in _OTHERS_HEADERS
+
+
 _switch = _one_of("true", "false")
 _NO_ZONES = "one address serves all zones"
+#: What a change does to connections of clients.
+_STAY_OPEN = "a change holds from the next request on; open connections stay"
+_ASKED_TO_CLOSE = "a change asks open connections to close after an answer, for up to 300 s"
 
 
 _BALANCER: Table = {
@@ -66,7 +86,7 @@ APPLICATION: Table = {
     ),
     "routing.http.drop_invalid_header_fields.enabled": Attribute("false", _switch, ENACTED),
     "routing.http.preserve_host_header.enabled": Attribute("false", _switch, ENACTED),
-    "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": Attribute("false", _switch, REFUSED),
+    "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": Attribute("false", _switch, ENACTED, _STAY_OPEN),
     "routing.http.xff_client_port.enabled": Attribute("false", _switch, ENACTED),
     "routing.http.xff_header_processing.mode": Attribute("append", _one_of("append", "preserve", "remove"), ENACTED),
     "routing.http2.enabled": Attribute("true", _switch, ENACTED),
@@ -132,28 +152,36 @@ STREAM_TARGETS: Table = {
     "target_health_state.unhealthy.draining_interval_seconds": Attribute("0", _between(0, 360_000), REFUSED),
 }
 
-_RESPONSE_HEADERS = (
+#: Attributes whose values are headers of every answer.
+RESPONSE_HEADERS = tuple(f"routing.http.response.{name}.header_value" for name in (
     "strict_transport_security", "access_control_allow_origin", "access_control_allow_methods",
     "access_control_allow_headers", "access_control_allow_credentials", "access_control_expose_headers",
     "access_control_max_age", "content_security_policy", "x_content_type_options", "x_frame_options",
-)  # fmt: skip
-_TLS_HEADERS = (
+))  # fmt: skip
+_CERTIFICATE_HEADERS = (
     "x_amzn_mtls_clientcert_serial_number", "x_amzn_mtls_clientcert_issuer", "x_amzn_mtls_clientcert_subject",
     "x_amzn_mtls_clientcert_validity", "x_amzn_mtls_clientcert_leaf", "x_amzn_mtls_clientcert",
-    "x_amzn_tls_version", "x_amzn_tls_cipher_suite",
 )  # fmt: skip
+_TLS_HEADERS = ("x_amzn_tls_version", "x_amzn_tls_cipher_suite")
 HTTP_LISTENER: Table = {
-    "routing.http.response.server.enabled": Attribute("true", _switch, REFUSED),
-    **{f"routing.http.response.{name}.header_value": Attribute("", _text, REFUSED) for name in _RESPONSE_HEADERS},
+    "routing.http.response.server.enabled": Attribute("true", _switch, ENACTED, _ASKED_TO_CLOSE),
+    **{name: Attribute("", _header_value, ENACTED, _STAY_OPEN) for name in RESPONSE_HEADERS},
 }
+
+
+def _request_headers(names: Iterable[str], effect: str, why: str) -> Table:
+    return {
+        f"routing.http.request.{name}.header_name": Attribute(
+            "-".join(part.capitalize() for part in name.split("_")), _header_name, effect, why
+        )
+        for name in names
+    }
+
+
 HTTPS_LISTENER: Table = {
     **HTTP_LISTENER,
-    **{
-        f"routing.http.request.{name}.header_name": Attribute(
-            "-".join(part.capitalize() for part in name.split("_")), _text, REFUSED
-        )
-        for name in _TLS_HEADERS
-    },
+    **_request_headers(_CERTIFICATE_HEADERS, REFUSED, "there is no mutual TLS"),
+    **_request_headers(_TLS_HEADERS, ENACTED, _STAY_OPEN),
 }
 TCP_LISTENER: Table = {"tcp.idle_timeout.seconds": Attribute("350", _between(60, 6000), ENACTED)}
 
@@ -211,11 +239,11 @@ def changed(table: Table, present: Mapping[str, str], given: Iterable[tuple[str 
         attribute = table.get(key or "")
         if attribute is None:
             raise shapes.InvalidConfigurationRequestException(f"The attribute key '{key}' is not valid")
-        text = value or ""
-        if not attribute.allowed(text):
+        if not attribute.allowed(value or ""):
             raise shapes.InvalidConfigurationRequestException(
-                f"The attribute value '{text}' is not valid for the key '{key}'"
+                f"The attribute value '{value or ''}' is not valid for the key '{key}'"
             )
+        text = value or attribute.default
         if attribute.effect == REFUSED and text != attribute.default:
             raise shapes.InvalidConfigurationRequestException(
                 f"Homeport does not support the value '{text}' of the attribute '{key}'; only '{attribute.default}'"
@@ -231,6 +259,9 @@ def _check_together(attributes: Mapping[str, str]) -> None:
         raise shapes.InvalidConfigurationRequestException("The access logs bucket name cannot be empty")
     if attributes.get("stickiness.enabled") == "true" and attributes["stickiness.type"] == "app_cookie":
         raise shapes.InvalidConfigurationRequestException("Homeport does not support app_cookie stickiness")
+    names = [attributes.get(f"routing.http.request.{name}.header_name", name).lower() for name in _TLS_HEADERS]
+    if names[0] == names[1]:
+        raise shapes.InvalidConfigurationRequestException("The header names of TLS version and cipher must differ")
     slow = attributes.get("slow_start.duration_seconds", "0")
     if slow != "0" and attributes["load_balancing.algorithm.type"] != "round_robin":
         raise shapes.InvalidConfigurationRequestException(

@@ -217,6 +217,32 @@ def test_attributes_when_set_then_they_reach_listener_and_group():
     )
 
 
+def test_headers_when_attributes_name_them_then_the_listener_sets_them():
+    attributes = {
+        "routing.http.response.server.enabled": "false",
+        "routing.http.response.x_frame_options.header_value": "DENY",
+        "routing.http.response.content_security_policy.header_value": "",
+    }
+    served = part_of(BALANCER, a_listener(BALANCER, fixed(200), attributes=attributes)).listeners[0]
+    assert served.response_headers == (("x-frame-options", "DENY"),)
+    assert not served.server_header
+    assert part_of(BALANCER, a_listener(BALANCER, fixed(200))).listeners[0].server_header
+
+
+@pytest.mark.parametrize(
+    ("is_enabled", "names", "expected"),
+    [
+        ("false", {"routing.http.request.x_amzn_tls_version.header_name": "V"}, ("", "")),
+        ("true", {}, ("x-amzn-tls-version", "x-amzn-tls-cipher-suite")),
+        ("true", {"routing.http.request.x_amzn_tls_version.header_name": "V"}, ("v", "x-amzn-tls-cipher-suite")),
+    ],
+)
+def test_tls_headers_when_the_load_balancer_adds_them_then_by_the_listeners_names(is_enabled, names, expected):
+    balancer = replace(BALANCER, attributes={"routing.http.x_amzn_tls_version_and_cipher_suite.enabled": is_enabled})
+    served = part_of(balancer, a_listener(balancer, fixed(200), attributes=names)).listeners[0]
+    assert (served.tls_version_header, served.tls_cipher_header) == expected
+
+
 def test_network_listener_when_its_group_is_gone_then_it_forwards_to_nobody():
     balancer = a_load_balancer(kind="network")
     part = part_of(balancer, a_listener(balancer, forward(GROUP), protocol="TCP"))
