@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 
 import aiohttp
 import pytest
@@ -108,6 +109,30 @@ async def test_server_header_when_disabled_under_load_then_gone_and_no_request_f
             await asyncio.sleep(0.3)
             assert "server" not in (await head(f"{URL}/fixed"))[1]
             assert "aiohttp" in (await head(URL))[1]["server"], "a target's own is not ELB's to take away"
+
+
+@scenario
+async def test_forwarded_for_when_the_clients_port_is_asked_for_under_load_then_told_and_no_request_fails(plane):
+    group = a_target_group()
+
+    async def seen():
+        text = await curl("-H", "X-Forwarded-For: 9.9.9.9", "--local-port", "20000-29000", f"{URL}/headers")
+        return json.loads(text).get("x-forwarded-for")
+
+    async with http_target("one") as one:
+        await plane.serving(BALANCER, group, a_target(group, one), a_listener(BALANCER, forward(group)))
+        assert await seen() == f"9.9.9.9,{BALANCER.address}"
+        asked = {"routing.http.xff_client_port.enabled": "true"}
+        async with under_load(BALANCER):
+            plane.put(replace(BALANCER, attributes=asked))
+            await plane.applied()
+            await asyncio.sleep(0.3)
+            assert re.fullmatch(rf"9\.9\.9\.9,{re.escape(BALANCER.address)}:2[0-9]{{4}}", await seen())
+        for mode, expected in (("preserve", "9.9.9.9"), ("remove", None)):
+            plane.put(replace(BALANCER, attributes={**asked, "routing.http.xff_header_processing.mode": mode}))
+            await plane.applied()
+            await asyncio.sleep(0.3)
+            assert await seen() == expected
 
 
 @scenario

@@ -14,7 +14,10 @@ Json = dict[str, Any]
 def header_changes(listener: Listener) -> Json:
     """What a listener's route table sets and takes away."""
     removed = ["x-envoy-external-address", *_removed(listener)]
-    added = {"request_headers_to_add": _tls(listener), "response_headers_to_add": _answered(listener)}
+    added = {
+        "request_headers_to_add": [*_client_port(listener), *_tls(listener)],
+        "response_headers_to_add": _answered(listener),
+    }
     return {"request_headers_to_remove": removed} | {key: headers for key, headers in added.items() if headers}
 
 
@@ -22,6 +25,18 @@ def _removed(listener: Listener) -> list[str]:
     """A client without TLS must not be able to tell a target of one."""
     names = ["x-forwarded-for"] if listener.xff_mode == "remove" else []
     return names + ([] if listener.protocol == "HTTPS" else list(filter(None, _tls_names(listener))))
+
+
+def appends_client_port(listener: Listener) -> bool:
+    """Whether X-Forwarded-For gets address and port here, instead of the address alone from the connection manager."""
+    return listener.xff_client_port and listener.xff_mode == "append"
+
+
+def _client_port(listener: Listener) -> list[Json]:
+    if not appends_client_port(listener):
+        return []
+    header = {"key": "x-forwarded-for", "value": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%"}
+    return [{"header": header, "append_action": "APPEND_IF_EXISTS_OR_ADD"}]
 
 
 def _tls(listener: Listener) -> list[Json]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from homeport.drivers.balancer import Certificate, Listener
+from homeport.drivers.balancer.headers import appends_client_port
 from homeport.drivers.balancer.logs import access_log
 from homeport.drivers.balancer.matching import SOURCE_KEY, STICKY_FILTER, STICKY_FILTER_TYPE, TYPE
 from homeport.drivers.balancer.streams import tcp_proxy, udp_proxy
@@ -110,7 +111,7 @@ def _connection_manager(listener: Listener) -> Json:
             "headers_with_underscores_action": "DROP_HEADER" if listener.drop_invalid_headers else "ALLOW",
         },
         "use_remote_address": True,
-        "skip_xff_append": listener.xff_mode != "append",
+        "skip_xff_append": listener.xff_mode != "append" or appends_client_port(listener),
         "append_x_forwarded_port": True,
         "normalize_path": False,
         "server_name": "awselb/2.0",

@@ -87,7 +87,7 @@ APPLICATION: Table = {
     "routing.http.drop_invalid_header_fields.enabled": Attribute("false", _switch, ENACTED),
     "routing.http.preserve_host_header.enabled": Attribute("false", _switch, ENACTED),
     "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": Attribute("false", _switch, ENACTED, _STAY_OPEN),
-    "routing.http.xff_client_port.enabled": Attribute("false", _switch, ENACTED),
+    "routing.http.xff_client_port.enabled": Attribute("false", _switch, ENACTED, _ASKED_TO_CLOSE),
     "routing.http.xff_header_processing.mode": Attribute("append", _one_of("append", "preserve", "remove"), ENACTED),
     "routing.http2.enabled": Attribute("true", _switch, ENACTED),
     "waf.fail_open.enabled": Attribute("false", _switch, HARMLESS, "no WAF can be attached"),

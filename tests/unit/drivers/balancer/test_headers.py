@@ -1,5 +1,6 @@
 """What a listener's route table sets and takes away."""
 
+import pytest
 from msgspec.structs import replace
 
 from homeport.drivers.balancer import FixedResponse, Listener
@@ -34,6 +35,15 @@ def test_tls_headers_when_named_then_set_where_there_is_tls_and_taken_away_where
     assert added == {"v": "%DOWNSTREAM_TLS_VERSION%", "c": "%DOWNSTREAM_TLS_CIPHER%"}
     plain = header_changes(replace(NAMED, protocol="HTTP", xff_mode="remove"))
     assert plain == {"request_headers_to_remove": ["x-envoy-external-address", "x-forwarded-for", "v", "c"]}
+
+
+@pytest.mark.parametrize(("mode", "is_here"), [("append", True), ("preserve", False), ("remove", False)])
+def test_client_port_when_asked_for_then_appended_here_and_only_in_mode_append(mode, is_here):
+    listener = replace(LISTENER, protocol="HTTP", xff_mode=mode, xff_client_port=True)
+    added = header_changes(listener).get("request_headers_to_add", [])
+    assert [item["append_action"] for item in added] == ["APPEND_IF_EXISTS_OR_ADD"] * is_here
+    (found,) = rendered(listener).listeners.values()
+    assert found["filter_chains"][0]["filters"][-1]["typed_config"]["skip_xff_append"]
 
 
 def test_headers_when_they_change_then_only_the_routes_do():
