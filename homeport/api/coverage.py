@@ -83,7 +83,8 @@ _ATTRIBUTE_TABLES = {
     "Application Load Balancer": elbv2_attributes.APPLICATION,
     "Network Load Balancer": elbv2_attributes.NETWORK,
     "target group of HTTP or HTTPS": elbv2_attributes.HTTP_TARGETS,
-    "target group of TCP, TLS, UDP": elbv2_attributes.STREAM_TARGETS,
+    "target group of TCP or TLS": elbv2_attributes.STREAM_TARGETS,
+    "target group of UDP or TCP_UDP": elbv2_attributes.DATAGRAM_TARGETS,
     "listener of HTTPS (HTTP: without the request headers)": elbv2_attributes.HTTPS_LISTENER,
     "listener of TCP": elbv2_attributes.TCP_LISTENER,
 }

@@ -91,6 +91,8 @@ REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("elbv2", "ModifyLoadBalancerAttributes"): _refused_attributes(APPLICATION, NETWORK),
     ("elbv2", "ModifyTargetGroupAttributes"): (
         *_refused_attributes(HTTP_TARGETS, STREAM_TARGETS),
+        "on UDP and TCP_UDP deregistration_delay.connection_termination.enabled false: InvalidConfigurationRequest",
+        "on UDP and TCP_UDP proxy_protocol_v2.enabled true: InvalidConfigurationRequest",
         "stickiness.type app_cookie when enabled: InvalidConfigurationRequest",
     ),
     ("elbv2", "ModifyListenerAttributes"): _refused_attributes(HTTPS_LISTENER, TCP_LISTENER),

@@ -18,7 +18,8 @@ from homeport.model.rules.elbv2_tls import DEFAULT_POLICY, POLICIES
 from homeport.store.schema import Tables
 
 Wire = Mapping[str, Any]
-_ENDED_TARGET_STATES = frozenset({"draining", "unhealthy.draining"})
+_FAIL_OPEN = "target_group_health.unhealthy_state_routing.minimum_healthy_targets"
+_CUT_UNHEALTHY = "target_health_state.unhealthy.connection_termination.enabled"
 _STREAM_IDLE_SECONDS = 350
 
 
@@ -292,18 +293,21 @@ def _target_group(tables: Tables, row: model.TargetGroup) -> driver.TargetGroup:
         sticky_seconds=int(attributes.get(f"stickiness.{sticky}.duration_seconds") or 0),
         sticky_by_source=sticky.startswith("source_ip"),
         proxy_protocol_v2=attributes.get("proxy_protocol_v2.enabled") == "true",
-        cut_on_unhealthy=attributes.get("target_health_state.unhealthy.connection_termination.enabled") == "true",
+        minimum_healthy_count=int(attributes.get(f"{_FAIL_OPEN}.count") or 1),
+        minimum_healthy_percent=int(attributes.get(f"{_FAIL_OPEN}.percentage", "off").replace("off", "0")),
+        cut_on_deregistration=attributes.get("deregistration_delay.connection_termination.enabled") == "true",
         targets=tuple(_target(tables, row, target) for target in targets),
     )
 
 
 def _target(tables: Tables, group: model.TargetGroup, row: model.Target) -> driver.Target:
     """A target that has not passed its health checks yet counts as unhealthy: it is tried when nobody is healthy."""
-    if row.state in _ENDED_TARGET_STATES or row.drain_until is not None:
+    if row.state == "draining" or row.drain_until is not None:
         health = "draining"
     else:
         health = "healthy" if row.state == "healthy" else "unhealthy"
-    return driver.Target(host=_host(tables, group, row), port=row.port, health=health)
+    cut = row.state == "unhealthy" and group.attributes.get(_CUT_UNHEALTHY) == "true"
+    return driver.Target(host=_host(tables, group, row), port=row.port, health=health, cut=cut)
 
 
 def _host(tables: Tables, group: model.TargetGroup, row: model.Target) -> str:

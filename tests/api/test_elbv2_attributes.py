@@ -114,6 +114,44 @@ def test_listener_attributes_when_described_then_of_its_protocol(region, elb):
     )
 
 
+# ---- health and connections of targets ------------------------------------------------------------------------------
+
+FAIL_OPEN = "target_group_health.unhealthy_state_routing.minimum_healthy_targets"
+ON_DEREGISTRATION = "deregistration_delay.connection_termination.enabled"
+
+
+@pytest.mark.parametrize("protocol", ["HTTP", "TCP", "UDP"])
+def test_fail_open_when_count_and_share_are_set_then_kept(region, elb, protocol):
+    arn = a_group(region, Protocol=protocol)["TargetGroupArn"]
+    given = {f"{FAIL_OPEN}.count": "3", f"{FAIL_OPEN}.percentage": "50"}
+    found = attributes_of(elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=pairs(given)))
+    assert given.items() <= found.items()
+    for key, value in ((f"{FAIL_OPEN}.count", "0"), (f"{FAIL_OPEN}.count", "off"), (f"{FAIL_OPEN}.percentage", "101")):
+        code, _ = error_of(elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=pairs({key: value}))
+        assert code == "InvalidConfigurationRequest"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "default", "refused"),
+    [
+        ("TCP", "false", {}),
+        ("TLS", "false", {}),
+        ("UDP", "true", {ON_DEREGISTRATION: "false", "proxy_protocol_v2.enabled": "true"}),
+        ("TCP_UDP", "true", {ON_DEREGISTRATION: "false", "proxy_protocol_v2.enabled": "true"}),
+    ],
+)
+def test_connection_termination_when_datagrams_are_among_it_then_only_as_it_is(region, elb, protocol, default, refused):
+    arn = a_group(region, Protocol=protocol)["TargetGroupArn"]
+    assert attributes_of(elb.describe_target_group_attributes(TargetGroupArn=arn))[ON_DEREGISTRATION] == default
+    for key, value in refused.items():
+        code, _ = error_of(elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=pairs({key: value}))
+        assert code == "InvalidConfigurationRequest"
+    if not refused:
+        given = {ON_DEREGISTRATION: "true", "proxy_protocol_v2.enabled": "true"}
+        found = attributes_of(elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=pairs(given)))
+        assert given.items() <= found.items()
+
+
 # ---- headers --------------------------------------------------------------------------------------------------------
 
 

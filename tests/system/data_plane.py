@@ -80,6 +80,8 @@ class DataPlane:
         await self.control.start()
         command = [sys.executable, "-m", "homeport.drivers.balancer.process", str(self.data_dir)]
         self._supervisor.spawn("balancer", self._keeper.keep("balancer", command))
+        await until(self.control.balancer.is_connected, 20, "Envoy is there")
+        await self.applied()
         return self
 
     async def __aexit__(self, *_):
@@ -116,9 +118,11 @@ class DataPlane:
         from homeport.control.balancer_configuration import configurations, whole
 
         around = Surroundings(open_key=lambda sealed: sealed, log_dir=self.data_dir / "access-logs")
+        from homeport.drivers.balancer.process import cutting_path
         from homeport.drivers.balancer.resources import render
 
-        wanted = render(whole(configurations(self.store.read, around).values()))
+        configuration = whole(configurations(self.store.read, around).values())
+        wanted = render(configuration, str(cutting_path(self.data_dir)))
         discovery = self.control.balancer._discovery
         await until(lambda: tuple(discovery._rendered.values()) == tuple(wanted), 8, "applied")
         await asyncio.sleep(0.05)
@@ -215,7 +219,7 @@ async def _echo(request):
 
 
 @contextlib.asynccontextmanager
-async def tcp_target(name):
+async def tcp_target(name, **more):
     """Answers each connection with its name and what it got first (a PROXY header, if there is one)."""
 
     async def handle(reader, writer):
@@ -225,7 +229,7 @@ async def tcp_target(name):
                 await writer.drain()
             writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, **more)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -25,12 +25,16 @@ class Rejected(Permanent):
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """One address behind a target group. `health` is healthy, unhealthy or draining (no new requests, old ones go on)."""
+    """One address behind a target group. `health` is healthy, unhealthy or draining (no new requests, old ones go on).
+
+    `cut`: its open connections end, too, unless its group fails open; for targets of network load balancers.
+    """
 
     host: str
     port: int
     health: str = "healthy"
     weight: int = 1
+    cut: bool = False
 
 
 class TargetGroup(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -38,6 +42,9 @@ class TargetGroup(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `algorithm` round_robin, least_outstanding_requests or weighted_random. `sticky_cookie` set for cookie stickiness
     (`sticky_seconds` 0: a session cookie); `sticky_by_source` for NLB's source_ip stickiness.
+
+    With fewer healthy targets than `minimum_healthy_count`, or a lower share than `minimum_healthy_percent`, it fails
+    open: all targets but draining ones get requests. `cut_on_deregistration`: a target that goes loses its connections.
     """
 
     id: str
@@ -49,8 +56,17 @@ class TargetGroup(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sticky_seconds: int = 0
     sticky_by_source: bool = False
     proxy_protocol_v2: bool = False
-    cut_on_unhealthy: bool = False
+    minimum_healthy_count: int = 1
+    minimum_healthy_percent: int = 0
+    cut_on_deregistration: bool = False
     targets: tuple[Target, ...] = ()
+
+    @property
+    def fails_open(self) -> bool:
+        registered = [target for target in self.targets if target.health != "draining"]
+        healthy = sum(target.health == "healthy" for target in registered)
+        is_share_low = healthy * 100 < self.minimum_healthy_percent * len(registered)
+        return healthy < self.minimum_healthy_count or is_share_low
 
 
 class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):

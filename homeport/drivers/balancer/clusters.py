@@ -3,6 +3,7 @@
 from typing import Any
 
 from homeport.drivers.balancer import Target, TargetGroup
+from homeport.drivers.balancer.cutting import cutting_cluster, cutting_endpoint, is_cuttable
 from homeport.drivers.balancer.matching import TYPE
 
 Json = dict[str, Any]
@@ -13,15 +14,15 @@ _HEALTH = {"healthy": "HEALTHY", "unhealthy": "UNHEALTHY", "draining": "DRAINING
 
 
 def cluster(group: TargetGroup) -> Json:
-    """A target group without its targets. With all targets unhealthy every one is tried (ELB fails open)."""
+    """A target group without its targets. Who gets requests when too few are healthy is said by the endpoints."""
     result: Json = {
         "name": group.id,
         "type": "EDS",
         "eds_cluster_config": {"eds_config": {"ads": {}, "resource_api_version": "V3"}},
         "connect_timeout": "5s",
         "lb_policy": "MAGLEV" if group.sticky_by_source else _LB_POLICY[group.algorithm],
-        "common_lb_config": {"healthy_panic_threshold": {"value": 1.0}},
-        "close_connections_on_host_health_failure": group.cut_on_unhealthy,
+        # No panic mode of Envoy's own, and no waiting (a second) for more of what its checks found (`cutting`).
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0.0}, "update_merge_window": "0s"},
         "circuit_breakers": {
             "thresholds": [
                 {"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000, "max_retries": 1000}
@@ -32,6 +33,8 @@ def cluster(group: TargetGroup) -> Json:
         result["round_robin_lb_config"] = {"slow_start_config": {"slow_start_window": f"{group.slow_start_seconds}s"}}
     if group.protocol in _HTTP:
         result["typed_extension_protocol_options"] = {_HTTP_OPTIONS: _upstream_http(group)}
+    if is_cuttable(group):
+        result |= cutting_cluster(group)
     transport = _upstream_transport(group)
     if transport:
         result["transport_socket"] = transport
@@ -67,25 +70,29 @@ def _upstream_transport(group: TargetGroup) -> Json | None:
     return {"name": "envoy.transport_sockets.upstream_proxy_protocol", "typed_config": proxied}
 
 
-def endpoints(group: TargetGroup) -> Json:
+def endpoints(group: TargetGroup, socket: str) -> Json:
     """The targets with their health; draining ones keep what they have and get nothing new.
 
-    When none is healthy every target that is there gets requests. Those that drain must not, so they are left out then;
-    their open connections go on.
+    When a group fails open its targets are told as healthy, all but those that drain. `socket`: see `cutting`.
     """
-    fails_open = all(target.health != "healthy" for target in group.targets)
-    there = [target for target in group.targets if target.health != "draining" or not fails_open]
-    return {
-        "cluster_name": group.id,
-        "endpoints": [{"lb_endpoints": [_endpoint(group, target) for target in there]}],
-    }
+    fails_open = group.fails_open
+    there = [_endpoint(group, target, socket, fails_open=fails_open) for target in group.targets]
+    return {"cluster_name": group.id, "endpoints": [{"lb_endpoints": there}]}
 
 
-def _endpoint(group: TargetGroup, target: Target) -> Json:
+def kept(group: TargetGroup) -> list[Target]:
+    """Targets whose connections go on; when a group fails open that is all of them."""
+    fails_open = group.fails_open
+    return [target for target in group.targets if fails_open or not target.cut]
+
+
+def _endpoint(group: TargetGroup, target: Target, socket: str, *, fails_open: bool) -> Json:
     protocol = "UDP" if group.protocol == "UDP" else "TCP"
     address = {"socket_address": {"protocol": protocol, "address": target.host, "port_value": target.port}}
+    cutting = cutting_endpoint(group, target, socket) if is_cuttable(group) else {}
+    is_open = fails_open and target.health != "draining"
     return {
-        "endpoint": {"address": address},
-        "health_status": _HEALTH[target.health],
+        "endpoint": {"address": address, **cutting},
+        "health_status": "HEALTHY" if is_open else _HEALTH[target.health],
         "load_balancing_weight": target.weight,
     }

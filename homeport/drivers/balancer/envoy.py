@@ -6,7 +6,7 @@ from pathlib import Path
 
 from homeport.base.supervise import Supervisor
 from homeport.drivers.balancer import Configuration
-from homeport.drivers.balancer.process import socket_path
+from homeport.drivers.balancer.process import cutting_path, socket_path
 from homeport.drivers.balancer.resources import render
 from homeport.drivers.balancer.wire import load_classes
 from homeport.drivers.balancer.xds import Discovery
@@ -17,6 +17,7 @@ class EnvoyBalancer:
 
     def __init__(self, data_dir: Path, supervisor: Supervisor) -> None:
         self._path = socket_path(data_dir)
+        self._cutting = str(cutting_path(data_dir))
         self._discovery = Discovery(supervisor)
 
     async def start(self) -> None:
@@ -39,7 +40,7 @@ class EnvoyBalancer:
         for listener in configuration.listeners:
             if listener.access_log_path:
                 Path(listener.access_log_path).parent.mkdir(parents=True, exist_ok=True)
-        await self._discovery.publish(render(configuration))
+        await self._discovery.publish(render(configuration, self._cutting))
 
     async def close(self) -> None:
         await self._discovery.close()

@@ -19,6 +19,11 @@ def socket_path(data_dir: Path) -> Path:
     return data_dir / "xds.sock"
 
 
+def cutting_path(data_dir: Path) -> Path:
+    """Where Envoy asks itself whose connections end (`cutting`)."""
+    return data_dir / "cutting.sock"
+
+
 def bootstrap(data_dir: Path) -> dict[str, Any]:
     """Envoy's static configuration: who it is, where discovery is, an admin socket that only its user can reach."""
     retry = {"retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"}}

@@ -7,7 +7,8 @@ listener or cluster: none of these changes closes a connection.
 from typing import Any, NamedTuple
 
 from homeport.drivers.balancer import Configuration, Listener, TargetGroup
-from homeport.drivers.balancer.clusters import cluster, endpoints
+from homeport.drivers.balancer.clusters import cluster, endpoints, kept
+from homeport.drivers.balancer.cutting import CUTTING, cutting_listener, cutting_table, is_cuttable
 from homeport.drivers.balancer.headers import header_changes
 from homeport.drivers.balancer.listeners import HTTP, listeners
 from homeport.drivers.balancer.matching import route_matcher
@@ -24,14 +25,17 @@ class Resources(NamedTuple):
     routes: dict[str, Json]
 
 
-def render(configuration: Configuration) -> Resources:
-    """All resources of a configuration."""
+def render(configuration: Configuration, socket: str) -> Resources:
+    """All resources of a configuration. `socket` is where Envoy asks itself whose connections end (`cutting`)."""
     groups = {group.id: group for group in configuration.target_groups}
+    may_go_on = ((group, target) for group in groups.values() if is_cuttable(group) for target in kept(group))
     return Resources(
         clusters={group.id: cluster(group) for group in configuration.target_groups},
-        endpoints={group.id: endpoints(group) for group in configuration.target_groups},
-        listeners={name: item for each in configuration.listeners for name, item in listeners(each).items()},
-        routes={item.id: routes(item, groups) for item in configuration.listeners if item.protocol in HTTP},
+        endpoints={group.id: endpoints(group, socket) for group in configuration.target_groups},
+        listeners={CUTTING: cutting_listener(socket)}
+        | {name: item for each in configuration.listeners for name, item in listeners(each).items()},
+        routes={CUTTING: cutting_table(may_go_on)}
+        | {item.id: routes(item, groups) for item in configuration.listeners if item.protocol in HTTP},
     )
 
 

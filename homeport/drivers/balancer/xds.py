@@ -18,6 +18,7 @@ from homeport.base.errors import Transient
 from homeport.base.supervise import Supervisor
 from homeport.drivers.balancer import Rejected
 from homeport.drivers.balancer.resources import Resources
+from homeport.drivers.balancer.transition import steps
 from homeport.drivers.balancer.wire import DiscoveryRequest, encode_resource, encode_response, parse_request, type_urls
 
 _SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -50,16 +51,12 @@ class Discovery:
     async def publish(self, resources: Resources) -> None:
         """Offer a new state of the world and wait until Envoy took it. Raises Rejected, going back to the former state.
 
-        Make before break: first the clusters and their endpoints, then what refers to them, and what goes away last.
         Raises Transient when Envoy is away or says nothing; it gets the new state when it is back.
         """
         former = dict(self._rendered)
-        clusters, endpoints, listeners, routes = type_urls()
-        wanted = dict(zip(type_urls(), resources, strict=True))
-        widened = {url: {**former.get(url, {}), **wanted[url]} for url in (clusters, endpoints)}
-        kept_routes = {**former.get(routes, {}), **wanted[routes]}
-        for step in (widened, {listeners: wanted[listeners], routes: kept_routes}, wanted):
-            refusal = await self._offer(step)
+        urls = dict(zip(Resources._fields, type_urls(), strict=True))
+        for step in steps(Resources(*(former.get(url, {}) for url in type_urls())), resources):
+            refusal = await self._offer({urls[name]: items for name, items in step.items()})
             if refusal is not None:
                 with suppress(Transient):
                     await self._offer(former)

@@ -60,6 +60,7 @@ def _header_name(value: str) -> bool:
 
 _switch = _one_of("true", "false")
 _NO_ZONES = "one address serves all zones"
+_FAILS_OPEN = "below it all targets but draining ones get requests, and none is cut; open connections stay"
 #: What a change does to connections of clients.
 _STAY_OPEN = "a change holds from the next request on; open connections stay"
 _ASKED_TO_CLOSE = "a change asks open connections to close after an answer, for up to 300 s"
@@ -122,10 +123,10 @@ _TARGET_GROUP: Table = {
         "off", _between(1, 100, "off"), HARMLESS, _NO_ZONES
     ),
     "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": Attribute(
-        "1", _between(1, 1_000_000), REFUSED, "fails open when no target is healthy"
+        "1", _between(1, 1_000_000), ENACTED, _FAILS_OPEN
     ),
     "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": Attribute(
-        "off", _between(1, 100, "off"), REFUSED, "fails open when no target is healthy"
+        "off", _between(1, 100, "off"), ENACTED, _FAILS_OPEN
     ),
 }
 HTTP_TARGETS: Table = {
@@ -145,11 +146,24 @@ HTTP_TARGETS: Table = {
 STREAM_TARGETS: Table = {
     **_TARGET_GROUP,
     "stickiness.type": Attribute("source_ip", _one_of("source_ip"), ENACTED),
-    "deregistration_delay.connection_termination.enabled": Attribute("false", _switch, ENACTED),
+    "deregistration_delay.connection_termination.enabled": Attribute(
+        "false", _switch, ENACTED, "cut within two seconds; a change holds for connections made after it"
+    ),
     "preserve_client_ip.enabled": Attribute("false", _switch, REFUSED, "targets see the load balancer's address"),
     "proxy_protocol_v2.enabled": Attribute("false", _switch, ENACTED),
-    "target_health_state.unhealthy.connection_termination.enabled": Attribute("true", _switch, ENACTED),
+    "target_health_state.unhealthy.connection_termination.enabled": Attribute(
+        "true", _switch, ENACTED, "cut within two seconds, unless the group fails open"
+    ),
     "target_health_state.unhealthy.draining_interval_seconds": Attribute("0", _between(0, 360_000), REFUSED),
+}
+
+_MOVES = "datagrams go to another target as soon as theirs drains or is unhealthy"
+DATAGRAM_TARGETS: Table = {
+    **STREAM_TARGETS,
+    "deregistration_delay.connection_termination.enabled": Attribute("true", _switch, REFUSED, _MOVES),
+    "proxy_protocol_v2.enabled": Attribute("false", _switch, REFUSED, "datagrams get no PROXY header"),
+    "target_health_state.unhealthy.connection_termination.enabled": Attribute("false", _one_of("false"), ENACTED),
+    "target_health_state.unhealthy.draining_interval_seconds": Attribute("0", _between(0, 360_000), REFUSED, _MOVES),
 }
 
 #: Attributes whose values are headers of every answer.
@@ -196,15 +210,7 @@ def target_group_table(protocol: str, target_type: str) -> Table:
     del target_type
     if protocol not in _STREAM:
         return HTTP_TARGETS
-    if protocol in ("UDP", "TCP_UDP"):
-        cut = "deregistration_delay.connection_termination.enabled"
-        unhealthy = "target_health_state.unhealthy.connection_termination.enabled"
-        return {
-            **STREAM_TARGETS,
-            cut: STREAM_TARGETS[cut]._replace(default="true"),
-            unhealthy: Attribute("false", _one_of("false"), ENACTED),
-        }
-    return STREAM_TARGETS
+    return DATAGRAM_TARGETS if protocol in ("UDP", "TCP_UDP") else STREAM_TARGETS
 
 
 def listener_table(protocol: str) -> Table:

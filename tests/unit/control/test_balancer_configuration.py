@@ -85,6 +85,41 @@ def test_target_when_in_a_state_then_it_gets_requests_accordingly(state, drain_u
     assert part.target_groups[0].targets[0].health == health
 
 
+@pytest.mark.parametrize(
+    ("state", "is_on", "is_cut"),
+    [
+        ("healthy", "true", False),
+        ("initial", "true", False),
+        ("unhealthy", "true", True),
+        ("unhealthy", "false", False),
+    ],
+)
+def test_target_when_unhealthy_then_its_connections_end_if_the_group_says_so(state, is_on, is_cut):
+    group = a_target_group(
+        protocol="TCP", attributes={"target_health_state.unhealthy.connection_termination.enabled": is_on}
+    )
+    balancer = a_load_balancer(kind="network")
+    listener = a_listener(balancer, forward(group), protocol="TCP")
+    served = part_of(balancer, group, a_target(group, 1, state=state), listener).target_groups[0]
+    assert served.targets[0].cut is is_cut
+
+
+def test_group_when_attributes_say_when_it_fails_open_and_cuts_then_kept():
+    minimum = "target_group_health.unhealthy_state_routing.minimum_healthy_targets"
+    attributes = {
+        f"{minimum}.count": "3",
+        f"{minimum}.percentage": "40",
+        "deregistration_delay.connection_termination.enabled": "true",
+    }
+    group = replace(GROUP, attributes=attributes)
+    served = part_of(BALANCER, group, a_listener(BALANCER, forward(group))).target_groups[0]
+    assert (served.minimum_healthy_count, served.minimum_healthy_percent) == (3, 40)
+    assert served.cut_on_deregistration
+    group = replace(GROUP, attributes={f"{minimum}.percentage": "off"})
+    served = part_of(BALANCER, group, a_listener(BALANCER, forward(group))).target_groups[0]
+    assert (served.minimum_healthy_count, served.minimum_healthy_percent) == (1, 0)
+
+
 def test_target_when_an_instance_then_its_hosts_address_is_used():
     group = a_target_group(target_type="instance")
     instance = ContainerInstance(

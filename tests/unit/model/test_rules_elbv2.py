@@ -20,7 +20,7 @@ TABLES = (
     attributes.NETWORK,
     attributes.HTTP_TARGETS,
     attributes.STREAM_TARGETS,
-    attributes.target_group_table("UDP", "ip"),
+    attributes.DATAGRAM_TARGETS,
     attributes.HTTPS_LISTENER,
     attributes.TCP_LISTENER,
 )

@@ -42,7 +42,7 @@ def test_client_port_when_asked_for_then_appended_here_and_only_in_mode_append(m
     listener = replace(LISTENER, protocol="HTTP", xff_mode=mode, xff_client_port=True)
     added = header_changes(listener).get("request_headers_to_add", [])
     assert [item["append_action"] for item in added] == ["APPEND_IF_EXISTS_OR_ADD"] * is_here
-    (found,) = rendered(listener).listeners.values()
+    found = rendered(listener).listeners["l"]
     assert found["filter_chains"][0]["filters"][-1]["typed_config"]["skip_xff_append"]
 
 
@@ -57,7 +57,7 @@ def test_headers_when_they_change_then_only_the_routes_do():
 
 def test_server_header_when_disabled_then_the_manager_passes_on_what_targets_say():
     def transformation(listener):
-        (found,) = rendered(listener).listeners.values()
+        found = rendered(listener).listeners["l"]
         return found["filter_chains"][0]["filters"][-1]["typed_config"]["server_header_transformation"]
 
     plain = replace(LISTENER, protocol="HTTP", port=80)

@@ -27,7 +27,7 @@ PEM = Certificate(id="c", chain_pem="chain", key_pem="key")
 
 
 def rendered(listener=LISTENER, group=GROUP):
-    return render(Configuration(listeners=(listener,), target_groups=(group,)))
+    return render(Configuration(listeners=(listener,), target_groups=(group,)), "/cutting.sock")
 
 
 @pytest.mark.parametrize("protocol", ["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"])
@@ -66,7 +66,7 @@ def test_resources_when_stickiness_is_switched_on_then_no_listener_changes():
 
 def states(*healths):
     targets = tuple(Target(host=f"10.0.0.{number}", port=80, health=health) for number, health in enumerate(healths))
-    found = endpoints(replace(GROUP, targets=targets))["endpoints"][0]["lb_endpoints"]
+    found = endpoints(replace(GROUP, targets=targets), "/s")["endpoints"][0]["lb_endpoints"]
     return [each["health_status"] for each in found]
 
 
@@ -74,12 +74,12 @@ def test_endpoints_when_somebody_is_healthy_then_all_are_told_as_they_are():
     assert states("healthy", "unhealthy", "draining") == ["HEALTHY", "UNHEALTHY", "DRAINING"]
 
 
-def test_endpoints_when_nobody_is_healthy_then_those_that_leave_are_left_out():
-    assert states("unhealthy", "draining") == ["UNHEALTHY"]
-    assert states("draining") == []
+def test_endpoints_when_nobody_is_healthy_then_all_get_requests_but_those_that_leave():
+    assert states("unhealthy", "draining") == ["HEALTHY", "DRAINING"]
+    assert states("draining") == ["DRAINING"]
 
 
 def test_listener_when_it_forwards_to_nobody_then_it_is_still_there():
     listener = replace(LISTENER, protocol="TCP", default=Forward(groups=()))
-    (found,) = rendered(listener).listeners.values()
+    found = rendered(listener).listeners["l"]
     assert found["filter_chains"][0]["filters"][0]["typed_config"]["cluster"] == "none"
