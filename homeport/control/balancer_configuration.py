@@ -15,6 +15,7 @@ from homeport.drivers import balancer as driver
 from homeport.model import load_balancer as model
 from homeport.model.rules.elbv2_attributes import RESPONSE_HEADERS
 from homeport.model.rules.elbv2_tls import DEFAULT_POLICY, POLICIES
+from homeport.model.target_health import UNHEALTHY, unhealthy_draining_interval
 from homeport.store.schema import Tables
 
 Wire = Mapping[str, Any]
@@ -306,7 +307,8 @@ def _target(tables: Tables, group: model.TargetGroup, row: model.Target) -> driv
         health = "draining"
     else:
         health = "healthy" if row.state == "healthy" else "unhealthy"
-    cut = row.state == "unhealthy" and group.attributes.get(_CUT_UNHEALTHY) == "true"
+    cuts = group.attributes.get(_CUT_UNHEALTHY) == "true" or unhealthy_draining_interval(group) > 0
+    cut = row.state == UNHEALTHY and cuts
     return driver.Target(host=_host(tables, group, row), port=row.port, health=health, cut=cut)
 
 

@@ -8,6 +8,7 @@ from homeport.control.scale_in import DEFAULT_STRATEGY, give_up_order
 from homeport.control.service_round import Round, by_arn
 from homeport.control.service_tasks import Launch, runnable_definition, stop_tasks, template_of, wanted_of
 from homeport.model import service_events
+from homeport.model.target_health import FAILED_STATES
 from homeport.model.task import Task
 from homeport.scheduler.give_way import Candidate, giving_way
 
@@ -45,7 +46,7 @@ def _say_unhealthy(round_: Round, task: Task, verdict: Judged) -> None:
     if verdict.failure == CONTAINERS_FAILED:
         round_.say(service_events.unhealthy_containers(task.id))
     for target in round_.tx.targets.by(owner=task.arn):
-        if target.state == "unhealthy":
+        if target.state in FAILED_STATES:
             why = target.description or target.reason or "Health checks failed"
             group_arn = target.target_group_arn
             round_.say(service_events.unhealthy_target(task.id, target.id, target.port, group_arn, why))

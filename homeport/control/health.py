@@ -16,6 +16,7 @@ from typing import NamedTuple
 from homeport.control.rollout import Condition, LiveTask
 from homeport.model.load_balancer import Target
 from homeport.model.status import TaskStatus
+from homeport.model.target_health import FAILED_STATES
 from homeport.model.task import Task
 
 STEADY_AFTER = 40.0
@@ -73,6 +74,6 @@ def _failure(task: Task, targets: Sequence[Target], has_container_check: bool) -
     if has_container_check and task.health_status() == "UNHEALTHY":
         return CONTAINERS_FAILED
     for target in targets:
-        if target.state == "unhealthy":
+        if target.state in FAILED_STATES:
             return f"Task failed ELB health checks in (target-group {target.target_group_arn})"
     return ""

@@ -31,6 +31,7 @@ from homeport.model.target_health import (
     initial,
     judged,
     next_check,
+    settled,
     unused,
 )
 from homeport.store.schema import Tables
@@ -154,8 +155,10 @@ class HealthChecks(Reconciler):
         watch = self._watch(target, check, now)
         if watch.outcome is not None:
             target = self._judge(watch, target, check, now)
+        target = settled(target, check, now)
         tx.targets.put(target)
-        return self._next(watch, target, check, host, now)
+        at = self._next(watch, target, check, host, now).at
+        return Wake(at=min((each for each in (at, target.unhealthy_at) if each is not None), default=None))
 
     def _watch(self, target: Target, check: HealthCheck, now: float) -> _Watch:
         """A new target is checked at once; one whose state is known already some time within its interval."""

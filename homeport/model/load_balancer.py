@@ -67,7 +67,8 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `key` is `target_key(…)`. `id` is an EC2 instance id or an IPv4 address, as the group's target type says. `owner` is
     the task that ECS registered it for (None: registered by a user). A target that is deregistered is `draining` until
-    the instant `drain_until`; whoever ends the draining deletes the row.
+    the instant `drain_until`; whoever ends the draining deletes the row. One that fails its checks may first be
+    `unhealthy.draining`, until the instant `unhealthy_at`.
     """
 
     key: str
@@ -82,6 +83,7 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner: str | None = None
     drain_until: float | None = None
     healthy_since: float | None = None
+    unhealthy_at: float | None = None
 
 
 class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):

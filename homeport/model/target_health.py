@@ -2,7 +2,8 @@
 
 A target starts `initial`. One success makes it healthy (a Network Load Balancer's needs as many as any other: the
 healthy threshold), as many consecutive failures as the unhealthy threshold make it unhealthy, and then the healthy
-threshold of consecutive successes brings it back. Everything is pure; only a changed row is worth writing.
+threshold of consecutive successes brings it back. Where the group says so, a target that fails keeps its connections for
+a while (`unhealthy.draining`) before it is unhealthy. Everything is pure; only a changed row is worth writing.
 Source: ELB User Guides, "Health checks for your target groups"; API Reference, TargetHealth and Matcher.
 """
 
@@ -16,6 +17,10 @@ from homeport.model.status import DesiredStatus, TaskStatus
 from homeport.model.task import Task
 from homeport.shapes import elbv2
 
+UNHEALTHY, UNHEALTHY_DRAINING = "unhealthy", "unhealthy.draining"
+#: Both are unhealthy to whoever asks whether a target is well.
+FAILED_STATES = frozenset({UNHEALTHY, UNHEALTHY_DRAINING})
+_INTERVAL = "target_health_state.unhealthy.draining_interval_seconds"
 _DEFAULT_DELAY = 300.0
 _LEAST_DELAY = 0.5
 #: Attempts at a target that is still starting: a fifth of the time it has taken already, so that they cost little.
@@ -36,7 +41,8 @@ _DESCRIPTIONS: dict[str, str] = {
 class HealthCheck(Struct, frozen=True, kw_only=True):
     """A target group's settings. `protocol` HTTP, HTTPS or TCP; `port` None: the port that gets the traffic.
 
-    `version` is HTTP1, HTTP2 or GRPC. `codes` as given ("200,202,300-399"; empty for TCP). Times in seconds.
+    `version` is HTTP1, HTTP2 or GRPC. `codes` as given ("200,202,300-399"; empty for TCP). Times in seconds;
+    `draining_interval`: how long a healthy target that fails is `unhealthy.draining`.
     """
 
     protocol: str
@@ -49,6 +55,7 @@ class HealthCheck(Struct, frozen=True, kw_only=True):
     first_successes: int
     healthy_threshold: int
     unhealthy_threshold: int
+    draining_interval: float = 0.0
 
 
 class Verdict(Struct, frozen=True):
@@ -95,7 +102,13 @@ def health_check_of(group: TargetGroup) -> HealthCheck:
         first_successes=1 if is_application else healthy_threshold,
         healthy_threshold=healthy_threshold,
         unhealthy_threshold=int(given.get("UnhealthyThresholdCount") or 2),
+        draining_interval=unhealthy_draining_interval(group),
     )
+
+
+def unhealthy_draining_interval(group: TargetGroup) -> float:
+    """Seconds for which a target that fails keeps its connections before it is unhealthy; 0: it never drains."""
+    return float(group.attributes.get(_INTERVAL) or 0)
 
 
 def _default_codes(version: str, *, is_application: bool) -> str:
@@ -136,15 +149,35 @@ def judged(
         needed = check.first_successes if target.state == "initial" else check.healthy_threshold
         if target.state == "healthy" or tally.successes < needed:
             return target, tally
-        return replace(target, state="healthy", reason=None, description=None, healthy_since=now), tally
+        return replace(_with_state(target, "healthy", None, None), healthy_since=now), tally
     tally = Tally(failures=tally.failures + counts)
-    if target.state == "unhealthy" or tally.failures >= check.unhealthy_threshold:
-        return _with_state(target, "unhealthy", verdict.reason, verdict.description), tally
+    if target.state in FAILED_STATES or tally.failures >= check.unhealthy_threshold:
+        return _failed(target, verdict, check, now), tally
     return (initial(target), tally) if target.state == "initial" else (target, tally)
 
 
-def _with_state(target: Target, state: str, reason: str | None, description: str | None) -> Target:
-    changed = replace(target, state=state, reason=reason, description=description, healthy_since=None)
+def _failed(target: Target, verdict: Verdict, check: HealthCheck, now: float) -> Target:
+    """Only a target that was healthy has connections to keep for a while."""
+    drains = target.state == "healthy" and check.draining_interval > 0
+    state = UNHEALTHY_DRAINING if drains or target.state == UNHEALTHY_DRAINING else UNHEALTHY
+    unhealthy_at = now + check.draining_interval if drains else target.unhealthy_at
+    return _with_state(target, state, verdict.reason, verdict.description, unhealthy_at)
+
+
+def settled(target: Target, check: HealthCheck, now: float) -> Target:
+    """The target, unhealthy once its draining is over, or when the group wants none any more."""
+    if target.state != UNHEALTHY_DRAINING:
+        return target
+    is_over = target.unhealthy_at is None or target.unhealthy_at <= now or not check.draining_interval
+    return _with_state(target, UNHEALTHY, target.reason, target.description) if is_over else target
+
+
+def _with_state(
+    target: Target, state: str, reason: str | None, description: str | None, unhealthy_at: float | None = None
+) -> Target:
+    changed = replace(
+        target, state=state, reason=reason, description=description, healthy_since=None, unhealthy_at=unhealthy_at
+    )
     return target if changed == target else changed
 
 

@@ -152,6 +152,26 @@ def test_connection_termination_when_datagrams_are_among_it_then_only_as_it_is(r
         assert given.items() <= found.items()
 
 
+ON_UNHEALTHY = "target_health_state.unhealthy.connection_termination.enabled"
+INTERVAL = "target_health_state.unhealthy.draining_interval_seconds"
+
+
+def test_draining_interval_when_unhealthy_targets_keep_their_connections_then_kept(region, elb):
+    arn = a_group(region, Protocol="TCP")["TargetGroupArn"]
+    code, _ = error_of(elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=pairs({INTERVAL: "60"}))
+    assert code == "InvalidConfigurationRequest", "connections are terminated by default"
+    given = {ON_UNHEALTHY: "false", INTERVAL: "60"}
+    found = attributes_of(elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=pairs(given)))
+    assert given.items() <= found.items()
+    back = {ON_UNHEALTHY: "true"}
+    assert error_of(elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=pairs(back))[0] == code
+    elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=pairs(back | {INTERVAL: "0"}))
+    udp = a_group(region, "udp", Protocol="UDP")["TargetGroupArn"]
+    assert (
+        error_of(elb.modify_target_group_attributes, TargetGroupArn=udp, Attributes=pairs({INTERVAL: "60"}))[0] == code
+    )
+
+
 # ---- headers --------------------------------------------------------------------------------------------------------
 
 

@@ -135,6 +135,26 @@ def test_connections_when_their_target_is_unhealthy_then_cut_only_if_the_group_s
 
 
 @scenario
+async def test_connections_when_their_target_drains_while_unhealthy_then_cut_at_the_end_of_that(plane):
+    interval = {ON_UNHEALTHY: "false", "target_health_state.unhealthy.draining_interval_seconds": "30"}
+    group = a_target_group(protocol="TCP", attributes=interval)
+    async with tcp_target("one") as one, tcp_target("two") as two:
+        sick, well = a_target(group, one), a_target(group, two)
+        listener = a_listener(NETWORK, forward(group), port=1000, protocol="TCP")
+        await plane.serving(NETWORK, group, sick, listener)
+        connection = await connected()
+        assert await connection.says("a") == "one:a"
+        plane.put(well, replace(sick, state="unhealthy.draining"))
+        await plane.applied()
+        assert {await answered_by() for _ in range(10)} == {"two"}
+        assert await connection.ended(CUT_SECONDS) is None
+        plane.put(replace(sick, state="unhealthy"))
+        await plane.applied()
+        assert await connection.ended(CUT_SECONDS) is not None
+        connection.close()
+
+
+@scenario
 async def test_connections_when_the_last_healthy_target_fails_then_the_group_fails_open_and_cuts_nobody(plane):
     group = a_target_group(protocol="TCP", attributes={ON_UNHEALTHY: "true"})
     async with tcp_target("one") as one, tcp_target("two") as two:

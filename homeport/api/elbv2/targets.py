@@ -111,6 +111,7 @@ def deregister_targets(
                     reason="Target.DeregistrationInProgress",
                     description=None,
                     drain_until=tx.now + delay,
+                    unhealthy_at=None,
                 )
             )
         else:

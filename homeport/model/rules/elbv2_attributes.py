@@ -154,7 +154,9 @@ STREAM_TARGETS: Table = {
     "target_health_state.unhealthy.connection_termination.enabled": Attribute(
         "true", _switch, ENACTED, "cut within two seconds, unless the group fails open"
     ),
-    "target_health_state.unhealthy.draining_interval_seconds": Attribute("0", _between(0, 360_000), REFUSED),
+    "target_health_state.unhealthy.draining_interval_seconds": Attribute(
+        "0", _between(0, 360_000), ENACTED, "cut within two seconds of its end, unless the group fails open"
+    ),
 }
 
 _MOVES = "datagrams go to another target as soon as theirs drains or is unhealthy"
@@ -265,6 +267,12 @@ def _check_together(attributes: Mapping[str, str]) -> None:
         raise shapes.InvalidConfigurationRequestException("The access logs bucket name cannot be empty")
     if attributes.get("stickiness.enabled") == "true" and attributes["stickiness.type"] == "app_cookie":
         raise shapes.InvalidConfigurationRequestException("Homeport does not support app_cookie stickiness")
+    unhealthy = "target_health_state.unhealthy"
+    terminates = attributes.get(f"{unhealthy}.connection_termination.enabled") == "true"
+    if terminates and attributes[f"{unhealthy}.draining_interval_seconds"] != "0":
+        raise shapes.InvalidConfigurationRequestException(
+            "You cannot have both connection termination and a draining interval for unhealthy targets"
+        )
     names = [attributes.get(f"routing.http.request.{name}.header_name", name).lower() for name in _TLS_HEADERS]
     if names[0] == names[1]:
         raise shapes.InvalidConfigurationRequestException("The header names of TLS version and cipher must differ")

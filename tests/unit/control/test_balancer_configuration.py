@@ -76,6 +76,7 @@ def test_part_when_weights_and_stickiness_are_set_then_kept():
         ("healthy", None, "healthy"),
         ("initial", None, "unhealthy"),
         ("unhealthy", None, "unhealthy"),
+        ("unhealthy.draining", None, "unhealthy"),
         ("draining", 5.0, "draining"),
     ],
 )
@@ -86,18 +87,23 @@ def test_target_when_in_a_state_then_it_gets_requests_accordingly(state, drain_u
 
 
 @pytest.mark.parametrize(
-    ("state", "is_on", "is_cut"),
+    ("state", "is_on", "seconds", "is_cut"),
     [
-        ("healthy", "true", False),
-        ("initial", "true", False),
-        ("unhealthy", "true", True),
-        ("unhealthy", "false", False),
+        ("healthy", "true", 0, False),
+        ("initial", "true", 0, False),
+        ("unhealthy", "true", 0, True),
+        ("unhealthy", "false", 0, False),
+        ("unhealthy.draining", "false", 30, False),
+        ("unhealthy", "false", 30, True),
     ],
 )
-def test_target_when_unhealthy_then_its_connections_end_if_the_group_says_so(state, is_on, is_cut):
-    group = a_target_group(
-        protocol="TCP", attributes={"target_health_state.unhealthy.connection_termination.enabled": is_on}
-    )
+def test_target_when_unhealthy_then_its_connections_end_if_the_group_says_so(state, is_on, seconds, is_cut):
+    unhealthy = "target_health_state.unhealthy"
+    attributes = {
+        f"{unhealthy}.connection_termination.enabled": is_on,
+        f"{unhealthy}.draining_interval_seconds": str(seconds),
+    }
+    group = a_target_group(protocol="TCP", attributes=attributes)
     balancer = a_load_balancer(kind="network")
     listener = a_listener(balancer, forward(group), protocol="TCP")
     served = part_of(balancer, group, a_target(group, 1, state=state), listener).target_groups[0]

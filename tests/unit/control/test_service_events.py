@@ -1,5 +1,7 @@
 """Health checks that fail, and what the service says of that and of everything else, in virtual time."""
 
+import pytest
+
 from homeport.model.service_events import MOST_EVENTS, announce
 from homeport.shapes import ecs as shapes
 from tests.unit.control.service_world import GROUP, World
@@ -44,14 +46,15 @@ def test_load_balancer_when_targets_are_initial_then_tasks_do_not_count_as_healt
     assert world.primary.rollout_state == "COMPLETED"
 
 
-def test_load_balancer_when_a_target_is_unhealthy_then_the_event_and_the_reason_name_its_group():
+@pytest.mark.parametrize("state", ["unhealthy", "unhealthy.draining"])
+def test_load_balancer_when_a_target_is_unhealthy_then_the_event_and_the_reason_name_its_group(state):
     world = World()
     world.create(1, load_balancers=BALANCER)
     world.run(2)
     world.target(world.tasks[0], "healthy")
     world.settle()
     sick = world.tasks[0]
-    world.target(sick, "unhealthy", description="Health checks failed with these codes: [500]")
+    world.target(sick, state, description="Health checks failed with these codes: [500]")
     world.run(2)
     world.target(world.tasks[-1], "healthy")
     world.settle()
