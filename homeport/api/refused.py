@@ -34,7 +34,7 @@ _ACTIONS = (
 )
 _LISTENER = (
     "mutual TLS: InvalidConfigurationRequest",
-    "several target groups on UDP and TCP_UDP: InvalidLoadBalancerAction",
+    "target group stickiness on TCP, TLS, UDP and TCP_UDP: InvalidLoadBalancerAction",
 )
 _ADDRESSES = ("IPv6 address types, fixed addresses: InvalidConfigurationRequest",)
 

@@ -54,6 +54,34 @@ def test_listener_when_created_then_forward_is_given_in_both_forms(elb, region):
     assert only(elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]) == made
 
 
+@pytest.mark.parametrize("protocol", ["TCP", "UDP", "TCP_UDP"])
+def test_network_listener_when_several_groups_have_weights_then_kept(elb, region, protocol):
+    balancer = a_balancer(region, "net", Type="network")
+    groups = [a_group(region, name, Protocol=protocol)["TargetGroupArn"] for name in ("blue", "green")]
+    tuples = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in zip(groups, (90, 10), strict=True)]
+    action = {"Type": "forward", "ForwardConfig": {"TargetGroups": tuples}}
+    made = a_listener(region, balancer, None, Protocol=protocol, DefaultActions=[action])
+    assert made["DefaultActions"][0]["ForwardConfig"]["TargetGroups"] == tuples
+    tuples.reverse()
+    elb.modify_listener(ListenerArn=made["ListenerArn"], DefaultActions=[action])
+    shown = only(elb.describe_listeners(ListenerArns=[made["ListenerArn"]])["Listeners"])
+    assert shown["DefaultActions"][0]["ForwardConfig"]["TargetGroups"] == tuples
+
+
+def test_datagram_listener_when_one_of_several_groups_is_sticky_then_refused(elb, region):
+    balancer = a_balancer(region, "net", Type="network")
+    groups = [a_group(region, name, Protocol="UDP")["TargetGroupArn"] for name in ("blue", "green")]
+    sticky = [{"Key": "stickiness.enabled", "Value": "true"}]
+    elb.modify_target_group_attributes(TargetGroupArn=groups[1], Attributes=sticky)
+    action = {"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": arn} for arn in groups]}}
+    code, _ = error_of(
+        a_listener, region=region, balancer=balancer, group=None, Protocol="UDP", DefaultActions=[action]
+    )
+    assert code == "InvalidLoadBalancerAction"
+    alone = [{"Type": "forward", "TargetGroupArn": groups[1]}]
+    assert a_listener(region, balancer, None, Protocol="UDP", DefaultActions=alone)["Protocol"] == "UDP"
+
+
 def test_listener_when_weighted_then_only_the_configuration_tells(elb, region):
     groups = [a_group(region, name)["TargetGroupArn"] for name in ("blue", "green")]
     config = {

@@ -26,6 +26,7 @@ def check_groups(tx: Tx, load_balancer_arn: str, protocol: str, actions: tuple[d
     if not names:
         return
     users = balancers_by_group(tx)
+    _check_stickiness(tx, names, protocol)
     for name in names:
         _check_protocol(find_target_group(tx, name), protocol)
         if any(user != load_balancer_arn for user in users.get(name, ())):
@@ -35,6 +36,16 @@ def check_groups(tx: Tx, load_balancer_arn: str, protocol: str, actions: tuple[d
     if len(groups_of_balancer(tx, load_balancer_arn) | set(names)) > _MOST_GROUPS:
         raise shapes.TooManyUniqueTargetGroupsPerLoadBalancerException(
             f"A load balancer can forward to at most {_MOST_GROUPS} target groups"
+        )
+
+
+def _check_stickiness(tx: Tx, names: tuple[str, ...], protocol: str) -> None:
+    """Several sticky groups would need an action that sticks to a group, which listeners of datagrams have not here."""
+    if protocol not in ("UDP", "TCP_UDP") or len(names) < 2:
+        return
+    if any(find_target_group(tx, name).attributes.get("stickiness.enabled") == "true" for name in names):
+        raise shapes.InvalidLoadBalancerActionException(
+            "You must enable target group stickiness for a forward action if any of its target groups has stickiness enabled"
         )
 
 

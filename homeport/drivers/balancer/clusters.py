@@ -15,20 +15,7 @@ _HEALTH = {"healthy": "HEALTHY", "unhealthy": "UNHEALTHY", "draining": "DRAINING
 
 def cluster(group: TargetGroup) -> Json:
     """A target group without its targets. Who gets requests when too few are healthy is said by the endpoints."""
-    result: Json = {
-        "name": group.id,
-        "type": "EDS",
-        "eds_cluster_config": {"eds_config": {"ads": {}, "resource_api_version": "V3"}},
-        "connect_timeout": "5s",
-        "lb_policy": "MAGLEV" if group.sticky_by_source else _LB_POLICY[group.algorithm],
-        # No panic mode of Envoy's own, and no waiting (a second) for more of what its checks found (`cutting`).
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0.0}, "update_merge_window": "0s"},
-        "circuit_breakers": {
-            "thresholds": [
-                {"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000, "max_retries": 1000}
-            ]
-        },
-    }
+    result = common(group.id, "MAGLEV" if group.sticky_by_source else _LB_POLICY[group.algorithm])
     if group.slow_start_seconds and group.algorithm == "round_robin":
         result["round_robin_lb_config"] = {"slow_start_config": {"slow_start_window": f"{group.slow_start_seconds}s"}}
     if group.protocol in _HTTP:
@@ -39,6 +26,24 @@ def cluster(group: TargetGroup) -> Json:
     if transport:
         result["transport_socket"] = transport
     return result
+
+
+def common(name: str, policy: str) -> Json:
+    """What every cluster of targets has."""
+    return {
+        "name": name,
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": {"ads": {}, "resource_api_version": "V3"}},
+        "connect_timeout": "5s",
+        "lb_policy": policy,
+        # No panic mode of Envoy's own, and no waiting (a second) for more of what its checks found (`cutting`).
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0.0}, "update_merge_window": "0s"},
+        "circuit_breakers": {
+            "thresholds": [
+                {"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000, "max_retries": 1000}
+            ]
+        },
+    }
 
 
 def _upstream_http(group: TargetGroup) -> Json:
@@ -87,12 +92,18 @@ def kept(group: TargetGroup) -> list[Target]:
 
 
 def _endpoint(group: TargetGroup, target: Target, socket: str, *, fails_open: bool) -> Json:
-    protocol = "UDP" if group.protocol == "UDP" else "TCP"
+    result = lb_endpoint(target, "TCP", fails_open=fails_open)
+    if is_cuttable(group):
+        result["endpoint"] |= cutting_endpoint(group, target, socket)
+    return result
+
+
+def lb_endpoint(target: Target, protocol: str, *, fails_open: bool) -> Json:
+    """`protocol` TCP or UDP."""
     address = {"socket_address": {"protocol": protocol, "address": target.host, "port_value": target.port}}
-    cutting = cutting_endpoint(group, target, socket) if is_cuttable(group) else {}
     is_open = fails_open and target.health != "draining"
     return {
-        "endpoint": {"address": address, **cutting},
+        "endpoint": {"address": address},
         "health_status": "HEALTHY" if is_open else _HEALTH[target.health],
         "load_balancing_weight": target.weight,
     }

@@ -3,10 +3,11 @@
 from typing import Any
 
 from homeport.drivers.balancer import Certificate, Listener
+from homeport.drivers.balancer.datagrams import udp_proxy
 from homeport.drivers.balancer.headers import appends_client_port
 from homeport.drivers.balancer.logs import access_log
 from homeport.drivers.balancer.matching import SOURCE_KEY, STICKY_FILTER, STICKY_FILTER_TYPE, TYPE
-from homeport.drivers.balancer.streams import tcp_proxy, udp_proxy
+from homeport.drivers.balancer.streams import tcp_proxy
 
 Json = dict[str, Any]
 HTTP = ("HTTP", "HTTPS")

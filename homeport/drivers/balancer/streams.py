@@ -1,4 +1,4 @@
-"""What listeners of network load balancers do with connections and datagrams, in Envoy's words (pure)."""
+"""What listeners of network load balancers do with connections, in Envoy's words (pure)."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from homeport.drivers.balancer.matching import TYPE
 Json = dict[str, Any]
 
 
-def _forwarded(listener: Listener) -> list[WeightedGroup]:
-    """The groups that get anything; heaviest first."""
+def forwarded(listener: Listener) -> tuple[WeightedGroup, ...]:
+    """The groups of the one action that such a listener has."""
     action = listener.default
     assert isinstance(action, Forward), "stream listeners forward"
-    return sorted((group for group in action.groups if group.weight > 0), key=lambda group: -group.weight)
+    return action.groups
 
 
 def _weighted(listener: Listener) -> Json:
-    groups = _forwarded(listener)
+    groups = [group for group in forwarded(listener) if group.weight > 0]
     if len(groups) < 2:
         return {"cluster": groups[0].target_group_id if groups else "none"}
     return {
@@ -36,27 +36,3 @@ def tcp_proxy(listener: Listener) -> Json:
     if listener.access_log_path:
         proxy["access_log"] = [access_log(listener.access_log_path, listener)]
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
-
-
-def udp_proxy(listener: Listener) -> Json:
-    """Datagrams all go to the heaviest group: they cannot be split by weight."""
-    groups = _forwarded(listener)
-    target = groups[0].target_group_id if groups else "none"
-    proxy = {
-        "@type": f"{TYPE}envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig",
-        "stat_prefix": "nlb",
-        "idle_timeout": "120s",
-        "hash_policies": [{"source_ip": True}],
-        "matcher": {
-            "on_no_match": {
-                "action": {
-                    "name": "route",
-                    "typed_config": {
-                        "@type": f"{TYPE}envoy.extensions.filters.udp.udp_proxy.v3.Route",
-                        "cluster": target,
-                    },
-                }
-            }
-        },
-    }
-    return {"name": "envoy.filters.udp_listener.udp_proxy", "typed_config": proxy}

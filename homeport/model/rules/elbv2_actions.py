@@ -87,10 +87,9 @@ def _forward(action: shapes.Action, listener_protocol: str) -> Json:
         )
     if len(set(names)) != len(names):
         raise ValidationError("The target group list cannot contain duplicate target groups")
-    most = 1 if listener_protocol in ("UDP", "TCP_UDP") else _MOST_GROUPS
-    if len(names) > most:
+    if len(names) > _MOST_GROUPS:
         raise shapes.InvalidLoadBalancerActionException(
-            f"You can specify at most {most} target groups in a forward action"
+            f"You can specify at most {_MOST_GROUPS} target groups in a forward action"
         )
     weights = [1 if group.weight is None else group.weight for group in groups]
     if not all(0 <= weight <= _MOST_WEIGHT for weight in weights):
