@@ -86,7 +86,9 @@ def _listener(
         alpn=alpn_protocols(row.alpn_policy),
         idle_timeout_seconds=_idle_seconds(settings, is_stream=is_stream),
         client_keep_alive_seconds=int(settings.get("client_keep_alive.seconds") or 3600),
-        access_log_path=_access_log(balancer, around.log_dir),
+        access_log_path=_log_file(balancer, "access_logs", around.log_dir),
+        connection_log_path=None if is_stream else _log_file(balancer, "connection_logs", around.log_dir),
+        load_balancer=balancer.arn.rpartition(":loadbalancer/")[2],
         drop_invalid_headers=settings.get("routing.http.drop_invalid_header_fields.enabled") == "true",
         preserve_host_header=settings.get("routing.http.preserve_host_header.enabled") == "true",
         xff_mode=settings.get("routing.http.xff_header_processing.mode") or "append",
@@ -127,14 +129,17 @@ def _idle_seconds(settings: Wire, *, is_stream: bool) -> int:
     return int(settings.get("idle_timeout.timeout_seconds") or 60)
 
 
-def _access_log(balancer: model.LoadBalancer, log_dir: Path) -> str | None:
+_LOG_FILES = {"access_logs": "{}.log", "connection_logs": "conn_log_{}.log"}
+
+
+def _log_file(balancer: model.LoadBalancer, kind: str, log_dir: Path) -> str | None:
     """The bucket and prefix become folders of the log directory."""
     attributes = balancer.attributes
-    if attributes.get("access_logs.s3.enabled") != "true":
+    if attributes.get(f"{kind}.s3.enabled") != "true":
         return None
-    inside = [part for part in attributes.get("access_logs.s3.prefix", "").split("/") if part not in ("", ".", "..")]
-    bucket = attributes.get("access_logs.s3.bucket", "").replace("/", "_").strip(".") or "access-logs"
-    return str(log_dir.joinpath(bucket, *inside, f"{balancer.name}.log"))
+    inside = [part for part in attributes.get(f"{kind}.s3.prefix", "").split("/") if part not in ("", ".", "..")]
+    bucket = attributes.get(f"{kind}.s3.bucket", "").replace("/", "_").strip(".") or kind.replace("_", "-")
+    return str(log_dir.joinpath(bucket, *inside, _LOG_FILES[kind].format(balancer.name)))
 
 
 _TLS_NAMES = {"TLSv1": "TLSv1_0", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}

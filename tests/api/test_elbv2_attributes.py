@@ -78,6 +78,16 @@ def test_load_balancer_attribute_when_it_may_not_be_then_refused(region, elb, ke
     assert elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"] == before
 
 
+def test_connection_logs_when_enabled_then_a_bucket_is_needed_and_both_are_kept(region, elb):
+    arn = a_balancer(region)["LoadBalancerArn"]
+    given = {"connection_logs.s3.enabled": "true"}
+    code, _ = error_of(elb.modify_load_balancer_attributes, LoadBalancerArn=arn, Attributes=pairs(given))
+    assert code == "InvalidConfigurationRequest"
+    given |= {"connection_logs.s3.bucket": "logs", "connection_logs.s3.prefix": "web"}
+    found = attributes_of(elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=pairs(given)))
+    assert given.items() <= found.items()
+
+
 def test_target_group_attributes_when_described_and_modified_then_kept(region, elb):
     arn = a_group(region)["TargetGroupArn"]
     found = attributes_of(elb.describe_target_group_attributes(TargetGroupArn=arn))

@@ -136,7 +136,7 @@ class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `http2` is about HTTPS, `alpn` (protocols to offer, best first) about TLS. `xff_mode` append, preserve or remove.
     `response_headers` (name, value) are set on every answer; `server_header`: whether answers that name no server name
-    ELB. `tls_version_header` and `tls_cipher_header` name what tells targets of the client's TLS (empty: nothing does).
+    ELB. `load_balancer` names it in logs. `tls_version_header` and `tls_cipher_header` name what tells targets of the client's TLS (empty: nothing does).
     """
 
     id: str
@@ -154,6 +154,8 @@ class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
     idle_timeout_seconds: int = 60
     client_keep_alive_seconds: int = 3600
     access_log_path: str | None = None
+    connection_log_path: str | None = None
+    load_balancer: str = ""
     drop_invalid_headers: bool = False
     preserve_host_header: bool = False
     xff_mode: str = "append"

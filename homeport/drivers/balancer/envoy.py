@@ -38,8 +38,8 @@ class EnvoyBalancer:
     async def apply(self, configuration: Configuration) -> None:
         """An Envoy that connects later takes the whole state then; until one does this raises Transient."""
         for listener in configuration.listeners:
-            if listener.access_log_path:
-                Path(listener.access_log_path).parent.mkdir(parents=True, exist_ok=True)
+            for path in filter(None, (listener.access_log_path, listener.connection_log_path)):
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
         await self._discovery.publish(render(configuration, self._cutting))
 
     async def close(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from homeport.drivers.balancer import Certificate, Listener
 from homeport.drivers.balancer.datagrams import udp_proxy
 from homeport.drivers.balancer.headers import appends_client_port
-from homeport.drivers.balancer.logs import access_log
+from homeport.drivers.balancer.logs import access_log, connection_logs
 from homeport.drivers.balancer.matching import SOURCE_KEY, STICKY_FILTER, STICKY_FILTER_TYPE, TYPE
 from homeport.drivers.balancer.streams import tcp_proxy
 
@@ -48,6 +48,8 @@ def _stream_listener(name: str, listener: Listener) -> Json:
         # Few connections that stay (HTTP/2, gRPC, pools of clients) are dealt out evenly among the threads.
         "connection_balance_config": {"exact_balance": {}},
     }
+    if listener.connection_log_path:
+        result["access_log"] = connection_logs(listener.connection_log_path, listener)
     if listener.protocol not in ("HTTPS", "TLS"):
         return result | {"filter_chains": [{"filters": filters}]}
     inspector = {"@type": f"{TYPE}envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}

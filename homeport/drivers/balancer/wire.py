@@ -55,6 +55,7 @@ def _register_extensions() -> None:
 
     for name in (
         "access_loggers.file.v3",
+        "access_loggers.filters.cel.v3",
         "filters.http.router.v3",
         "filters.http.stateful_session.v3",
         "filters.listener.tls_inspector.v3",

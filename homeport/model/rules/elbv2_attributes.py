@@ -78,9 +78,11 @@ APPLICATION: Table = {
     **_BALANCER,
     "load_balancing.cross_zone.enabled": Attribute("true", _one_of("true"), ENACTED),
     "client_keep_alive.seconds": Attribute("3600", _between(60, 604800), ENACTED),
-    "connection_logs.s3.enabled": Attribute("false", _switch, REFUSED),
-    "connection_logs.s3.bucket": Attribute("", _text, HARMLESS, "connection logs cannot be enabled"),
-    "connection_logs.s3.prefix": Attribute("", _text, HARMLESS, "connection logs cannot be enabled"),
+    "connection_logs.s3.enabled": Attribute(
+        "false", _switch, ENACTED, f"a file; an entry when one ends; {_ASKED_TO_CLOSE}"
+    ),
+    "connection_logs.s3.bucket": Attribute("", _text, ENACTED, "names the file"),
+    "connection_logs.s3.prefix": Attribute("", _text, ENACTED, "names the file"),
     "idle_timeout.timeout_seconds": Attribute("60", _between(1, 4000), ENACTED),
     "routing.http.desync_mitigation_mode": Attribute(
         "defensive", _one_of("monitor", "defensive", "strictest"), REFUSED, "ambiguous requests are always refused"
@@ -263,8 +265,9 @@ def changed(table: Table, present: Mapping[str, str], given: Iterable[tuple[str 
 
 def _check_together(attributes: Mapping[str, str]) -> None:
     """What AWS, or Homeport, allows only with something else."""
-    if attributes.get("access_logs.s3.enabled") == "true" and not attributes["access_logs.s3.bucket"]:
-        raise shapes.InvalidConfigurationRequestException("The access logs bucket name cannot be empty")
+    for kind in ("access", "connection"):
+        if attributes.get(f"{kind}_logs.s3.enabled") == "true" and not attributes[f"{kind}_logs.s3.bucket"]:
+            raise shapes.InvalidConfigurationRequestException(f"The {kind} logs bucket name cannot be empty")
     if attributes.get("stickiness.enabled") == "true" and attributes["stickiness.type"] == "app_cookie":
         raise shapes.InvalidConfigurationRequestException("Homeport does not support app_cookie stickiness")
     unhealthy = "target_health_state.unhealthy"

@@ -233,8 +233,23 @@ def test_access_log_when_enabled_then_a_file_below_the_log_directory_whatever_th
         "access_logs.s3.prefix": "../../etc/web",
     }
     balancer = replace(BALANCER, attributes=attributes)
-    path = part_of(balancer, a_listener(balancer, fixed(200))).listeners[0].access_log_path
-    assert path == "/logs/logs/etc/web/web.log"
+    served = part_of(balancer, a_listener(balancer, fixed(200))).listeners[0]
+    assert (served.access_log_path, served.connection_log_path) == ("/logs/logs/etc/web/web.log", None)
+
+
+def test_connection_log_when_enabled_then_another_file_even_in_the_same_place_and_only_of_applications():
+    attributes = {
+        f"{kind}_logs.s3.{name}": value
+        for kind in ("access", "connection")
+        for name, value in (("enabled", "true"), ("bucket", "logs"))
+    }
+    balancer = replace(BALANCER, attributes=attributes)
+    served = part_of(balancer, a_listener(balancer, fixed(200))).listeners[0]
+    assert (served.access_log_path, served.connection_log_path) == ("/logs/logs/web.log", "/logs/logs/conn_log_web.log")
+    assert served.load_balancer == "app/web/1"
+    network = a_load_balancer("net", kind="network", attributes=attributes)
+    part = part_of(network, GROUP, a_listener(network, forward(GROUP), protocol="TCP"))
+    assert part.listeners[0].connection_log_path is None
 
 
 def test_attributes_when_set_then_they_reach_listener_and_group():

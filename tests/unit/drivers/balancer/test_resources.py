@@ -33,7 +33,14 @@ def rendered(listener=LISTENER, group=GROUP):
 @pytest.mark.parametrize("protocol", ["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"])
 def test_resources_when_of_any_protocol_then_envoys_messages_can_hold_them(protocol):
     certificates = (PEM, replace(PEM, id="d", names=("a.test",))) if protocol in ("HTTPS", "TLS") else ()
-    listener = replace(LISTENER, protocol=protocol, certificates=certificates, access_log_path="/x.log", alpn=("h2",))
+    listener = replace(
+        LISTENER,
+        protocol=protocol,
+        certificates=certificates,
+        access_log_path="/x.log",
+        connection_log_path="/y.log",
+        alpn=("h2",),
+    )
     group = replace(
         GROUP,
         protocol=protocol,
