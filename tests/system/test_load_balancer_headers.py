@@ -136,6 +136,27 @@ async def test_forwarded_for_when_the_clients_port_is_asked_for_under_load_then_
 
 
 @scenario
+async def test_invalid_headers_when_they_are_to_be_dropped_under_load_then_gone_and_no_request_fails(plane):
+    group = a_target_group()
+    names = ("x-fine-1", "x_low", "x.dot", "_first", "last_")
+
+    async def seen():
+        arguments = [argument for name in names for argument in ("-H", f"{name}: 1")]
+        found = json.loads(await curl(*arguments, "-A", "me", f"{URL}/headers"))
+        assert (found["host"], found["user-agent"]) == (BALANCER.address, "me")
+        return {name for name in found if name in names}
+
+    async with http_target("one") as one:
+        await plane.serving(BALANCER, group, a_target(group, one), a_listener(BALANCER, forward(group)))
+        assert await seen() == set(names)
+        async with under_load(BALANCER):
+            plane.put(replace(BALANCER, attributes={"routing.http.drop_invalid_header_fields.enabled": "true"}))
+            await plane.applied()
+            await asyncio.sleep(0.3)
+            assert await seen() == {"x-fine-1"}
+
+
+@scenario
 async def test_tls_headers_when_enabled_then_targets_learn_version_and_cipher_and_clients_cannot_lie(plane):
     group = a_target_group()
     pair = self_signed("a.test")

@@ -157,7 +157,6 @@ class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
     connection_log_path: str | None = None
     load_balancer: str = ""
     drop_invalid_headers: bool = False
-    preserve_host_header: bool = False
     xff_mode: str = "append"
     xff_client_port: bool = False
     response_headers: tuple[tuple[str, str], ...] = ()

@@ -111,7 +111,7 @@ def _connection_manager(listener: Listener) -> Json:
         "common_http_protocol_options": {
             "idle_timeout": f"{listener.idle_timeout_seconds}s",
             "max_connection_duration": f"{listener.client_keep_alive_seconds}s",
-            "headers_with_underscores_action": "DROP_HEADER" if listener.drop_invalid_headers else "ALLOW",
+            "headers_with_underscores_action": "ALLOW",
         },
         "use_remote_address": True,
         "skip_xff_append": listener.xff_mode != "append" or appends_client_port(listener),
@@ -123,6 +123,8 @@ def _connection_manager(listener: Listener) -> Json:
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "http_filters": [_sticky_filter(), _router()],
     }
+    if listener.drop_invalid_headers:
+        manager["early_header_mutation_extensions"] = [_without_invalid_headers()]
     if listener.access_log_path:
         manager["access_log"] = [access_log(listener.access_log_path, listener)]
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
@@ -140,6 +142,16 @@ def _source() -> Json:
         "on_new_connection": [note],
     }
     return {"name": "envoy.filters.network.set_filter_state", "typed_config": config}
+
+
+def _without_invalid_headers() -> Json:
+    """Names of valid headers have letters, digits and hyphens; those that begin with a colon are the request line."""
+    invalid = {"safe_regex": {"regex": "[^:a-z0-9-].*|[a-z0-9-].*[^a-z0-9-].*"}}
+    config = {
+        "@type": f"{TYPE}envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        "mutations": [{"remove_on_match": {"key_matcher": invalid}}],
+    }
+    return {"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": config}
 
 
 def _sticky_filter() -> Json:

@@ -63,6 +63,7 @@ def _register_extensions() -> None:
         "filters.network.set_filter_state.v3",
         "filters.network.tcp_proxy.v3",
         "filters.udp.udp_proxy.v3",
+        "http.early_header_mutation.header_mutation.v3",
         "http.stateful_session.cookie.v3",
         "matching.common_inputs.network.v3",
         "matching.input_matchers.ip.v3",

@@ -87,8 +87,10 @@ APPLICATION: Table = {
     "routing.http.desync_mitigation_mode": Attribute(
         "defensive", _one_of("monitor", "defensive", "strictest"), REFUSED, "ambiguous requests are always refused"
     ),
-    "routing.http.drop_invalid_header_fields.enabled": Attribute("false", _switch, ENACTED),
-    "routing.http.preserve_host_header.enabled": Attribute("false", _switch, ENACTED),
+    "routing.http.drop_invalid_header_fields.enabled": Attribute("false", _switch, ENACTED, _ASKED_TO_CLOSE),
+    "routing.http.preserve_host_header.enabled": Attribute(
+        "false", _switch, HARMLESS, "the Host header is always preserved"
+    ),
     "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": Attribute("false", _switch, ENACTED, _STAY_OPEN),
     "routing.http.xff_client_port.enabled": Attribute("false", _switch, ENACTED, _ASKED_TO_CLOSE),
     "routing.http.xff_header_processing.mode": Attribute("append", _one_of("append", "preserve", "remove"), ENACTED),

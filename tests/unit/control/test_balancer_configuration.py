@@ -273,6 +273,11 @@ def test_attributes_when_set_then_they_reach_listener_and_group():
     )
 
 
+def test_application_cookies_when_a_row_has_them_then_there_is_no_cookie_of_ours():
+    group = replace(GROUP, attributes={"stickiness.enabled": "true", "stickiness.type": "app_cookie"})
+    assert part_of(BALANCER, group, a_listener(BALANCER, forward(group))).target_groups[0].sticky_cookie is None
+
+
 def test_headers_when_attributes_name_them_then_the_listener_sets_them():
     attributes = {
         "routing.http.response.server.enabled": "false",
