@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import socketserver
 import subprocess
 import threading
 import time
@@ -176,3 +177,63 @@ def test_listener_when_its_port_is_taken_then_the_api_tells_the_reason(homeport,
 
         assert "Address already in use" in until(impaired, 15)["Reason"]
         assert get(f"http://{shown['address']}/") == "one"
+
+
+def test_network_load_balancer_when_its_target_is_deregistered_then_an_open_connection_is_cut_after_the_delay(homeport):
+    elb = homeport.client("elbv2")
+    subnets = [row["SubnetId"] for row in homeport.client("ec2").describe_subnets()["Subnets"]][:1]
+    balancer = elb.create_load_balancer(Name="net", Type="network", Subnets=subnets)["LoadBalancers"][0]
+    group = elb.create_target_group(
+        Name="net", Protocol="TCP", Port=80, TargetType="ip", VpcId=balancer["VpcId"],
+        HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2, HealthyThresholdCount=2,
+    )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
+    attributes = {
+        "deregistration_delay.timeout_seconds": "3",
+        "deregistration_delay.connection_termination.enabled": "true",
+    }
+    elb.modify_target_group_attributes(
+        TargetGroupArn=group, Attributes=[{"Key": key, "Value": value} for key, value in attributes.items()]
+    )
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        targets = [{"Id": "127.0.0.1", "Port": server.server_address[1], "AvailabilityZone": "all"}]
+        elb.register_targets(TargetGroupArn=group, Targets=targets)
+        elb.create_listener(
+            LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="TCP", Port=7000,
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+        )  # fmt: skip
+        elb.get_waiter("target_in_service").wait(TargetGroupArn=group, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+        address = until(lambda: [row["address"] for row in homeport.status()["loadBalancers"]], 10)[0]
+        connection = until(lambda: echoing(address), 10, what="the listener answers")
+        started = time.monotonic()
+        elb.deregister_targets(TargetGroupArn=group, Targets=targets)
+        time.sleep(2)
+        connection.sendall(b"still")
+        assert connection.recv(100) == b"still"
+        assert connection.recv(100) == b""
+        assert 3 <= time.monotonic() - started < 8, "the delay, a second, and a slow machine"
+        connection.close()
+        server.shutdown()
+
+
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(100):
+            self.request.sendall(data)
+
+
+def echoing(address):
+    """A connection to port 7000 that gets its answer, or None."""
+    connection = None
+    try:
+        connection = socket.create_connection((address, 7000), 5)
+        connection.settimeout(15)
+        connection.sendall(b"x")
+        if connection.recv(1) == b"x":
+            return connection
+    except OSError:
+        pass
+    if connection is not None:
+        connection.close()
+    return None

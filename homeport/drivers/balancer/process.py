@@ -21,7 +21,7 @@ def socket_path(data_dir: Path) -> Path:
 
 def cutting_path(data_dir: Path) -> Path:
     """Where Envoy asks itself whose connections end (`cutting`)."""
-    return data_dir / "cutting.sock"
+    return data_dir / "cut.sock"
 
 
 def bootstrap(data_dir: Path) -> dict[str, Any]:

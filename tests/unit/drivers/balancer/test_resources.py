@@ -27,7 +27,7 @@ PEM = Certificate(id="c", chain_pem="chain", key_pem="key")
 
 
 def rendered(listener=LISTENER, group=GROUP):
-    return render(Configuration(listeners=(listener,), target_groups=(group,)), "/cutting.sock")
+    return render(Configuration(listeners=(listener,), target_groups=(group,)), "/cut.sock")
 
 
 @pytest.mark.parametrize("protocol", ["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"])
