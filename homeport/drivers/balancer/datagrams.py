@@ -1,8 +1,8 @@
 """UDP: listeners, and what they forward to (pure).
 
 Envoy cannot split datagrams among clusters by weight. So all groups of a listener are one cluster of its own, a locality
-each, with the groups' weights: whichever target a flow (one client's address and port) got first it keeps, and neither
-weights nor targets touch the listener, which would end every flow.
+each, with the groups' weights: whichever target a flow (one client's address and port) got first it keeps. Neither
+weights nor targets touch the cluster itself: a change of that moves flows.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def udp_proxy(listener: Listener) -> Json:
 
 
 def datagram_cluster(listener: Listener, groups: Mapping[str, TargetGroup]) -> Json:
-    """Sticky to the client's address if a group is; whatever the weights, for a change of the cluster ends its flows."""
+    """Sticky to the client's address if a group is; whatever the weights, for a change of the cluster moves flows."""
     is_sticky = any(group.sticky_by_source for group, _ in _groups(listener, groups))
     result = common(cluster_name(listener), "MAGLEV" if is_sticky else "ROUND_ROBIN")
     return {**result, "common_lb_config": {**result["common_lb_config"], "locality_weighted_lb_config": {}}}

@@ -63,7 +63,7 @@ _NO_ZONES = "one address serves all zones"
 _FAILS_OPEN = "below it all targets but draining ones get requests, and none is cut; open connections stay"
 #: What a change does to connections of clients.
 _STAY_OPEN = "a change holds from the next request on; open connections stay"
-_ASKED_TO_CLOSE = "a change asks open connections to close after an answer, for up to 300 s"
+_ASKED_TO_CLOSE = "a change asks open connections to close after an answer, and ends those left after 300 s"
 
 
 _BALANCER: Table = {
