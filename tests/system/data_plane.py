@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,7 @@ class DataPlane:
         await self.control.stop()
         await self._supervisor.close()
         release(self.data_dir)
+        shutil.rmtree(self.data_dir)
 
     def put(self, *rows):
         self.store.update(lambda tx: [getattr(tx, TABLES[type(row).__name__]).put(row) for row in rows])

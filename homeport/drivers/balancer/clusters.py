@@ -10,12 +10,30 @@ Json = dict[str, Any]
 _HTTP = ("HTTP", "HTTPS")
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _LB_POLICY = {"round_robin": "ROUND_ROBIN", "least_outstanding_requests": "LEAST_REQUEST", "weighted_random": "RANDOM"}
+#: A host that is gone answers nothing, and its health checks take their time to say so. After two attempts at a
+#: connection that came to nothing a target gets no new ones for some seconds, as long as half of the targets are left:
+#: a target that is alone, and only starts again, is tried at once. Connections that lie idle are found out by keepalive.
+_SILENT: Json = {
+    "connect_timeout": "2s",
+    "outlier_detection": {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 2,
+        "interval": "1s",
+        "base_ejection_time": "5s",
+        "max_ejection_time": "15s",
+        "max_ejection_percent": 50,
+        "successful_active_health_check_uneject_host": False,  # those checks are none of the target (`cutting`)
+    },
+    "upstream_connection_options": {
+        "tcp_keepalive": {"keepalive_time": 5, "keepalive_interval": 2, "keepalive_probes": 2}
+    },
+}
 _HEALTH = {"healthy": "HEALTHY", "unhealthy": "UNHEALTHY", "draining": "DRAINING"}
 
 
 def cluster(group: TargetGroup) -> Json:
     """A target group without its targets. Who gets requests when too few are healthy is said by the endpoints."""
-    result = common(group.id, "MAGLEV" if group.sticky_by_source else _LB_POLICY[group.algorithm])
+    result = common(group.id, "MAGLEV" if group.sticky_by_source else _LB_POLICY[group.algorithm]) | _SILENT
     if group.slow_start_seconds and group.algorithm == "round_robin":
         result["round_robin_lb_config"] = {"slow_start_config": {"slow_start_window": f"{group.slow_start_seconds}s"}}
     if group.protocol in _HTTP:
@@ -34,7 +52,6 @@ def common(name: str, policy: str) -> Json:
         "name": name,
         "type": "EDS",
         "eds_cluster_config": {"eds_config": {"ads": {}, "resource_api_version": "V3"}},
-        "connect_timeout": "5s",
         "lb_policy": policy,
         # No panic mode of Envoy's own, and no waiting (a second) for more of what its checks found (`cutting`).
         "common_lb_config": {"healthy_panic_threshold": {"value": 0.0}, "update_merge_window": "0s"},

@@ -12,6 +12,13 @@ from pathlib import Path
 from typing import Any
 
 _DRAIN_SECONDS = 300
+#: Only attempts at connections that came to nothing count against a target (`clusters`), never its answers.
+_RUNTIME = {
+    "re2.max_program_size.error_level": 5000,
+    "outlier_detection.enforcing_consecutive_5xx": 0,
+    "outlier_detection.enforcing_success_rate": 0,
+    "outlier_detection.enforcing_local_origin_success_rate": 0,
+}
 
 
 def socket_path(data_dir: Path) -> Path:
@@ -39,7 +46,7 @@ def bootstrap(data_dir: Path) -> dict[str, Any]:
         "static_resources": {"clusters": [_discovery_cluster(data_dir)]},
         # Nobody reads Envoy's counters, and keeping them is 4 % of what a request costs.
         "stats_config": {"stats_matcher": {"reject_all": True}},
-        "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 5000}}]},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": _RUNTIME}]},
     }
 
 

@@ -7,6 +7,8 @@ from homeport.drivers.balancer.logs import access_log
 from homeport.drivers.balancer.matching import TYPE
 
 Json = dict[str, Any]
+#: A target that takes no connection is passed over; three attempts of two seconds (`clusters`) are enough.
+_ATTEMPTS = 3
 
 
 def forwarded(listener: Listener) -> tuple[WeightedGroup, ...]:
@@ -31,6 +33,7 @@ def tcp_proxy(listener: Listener) -> Json:
         "stat_prefix": "nlb",
         "idle_timeout": f"{listener.idle_timeout_seconds}s",
         "hash_policy": [{"source_ip": {}}],
+        "max_connect_attempts": _ATTEMPTS,
         **_weighted(listener),
     }
     if listener.access_log_path:
