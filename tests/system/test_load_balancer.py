@@ -24,20 +24,16 @@ from tests.balancing import (
     redirect,
 )
 from tests.system.data_plane import (
-    UdpEcho,
     curl,
     http_target,
     scenario,
     self_signed,
-    tcp_target,
-    udp_ask,
     under_load,
     until,
 )
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="addresses need root")
 BALANCER = a_load_balancer(address="172.31.240.10")
-NETWORK = a_load_balancer("net", kind="network", address="172.31.240.11")
 URL = f"http://{BALANCER.address}"
 
 
@@ -429,120 +425,3 @@ async def test_stickiness_when_set_then_a_client_keeps_its_target_and_its_group(
                     assert cookie in {item.key for item in session.cookie_jar}
                     seen |= answers
             assert len(seen) == 2, f"{path}: clients are spread over all"
-
-
-@scenario
-async def test_access_log_when_enabled_then_requests_are_written_to_its_file(plane):
-    balancer = replace(
-        BALANCER,
-        attributes={"access_logs.s3.enabled": "true", "access_logs.s3.bucket": "logs", "access_logs.s3.prefix": "web"},
-    )
-    plane.put(balancer, a_listener(balancer, fixed(200, "x")))
-    await plane.active(balancer)
-    await plane.applied()
-    assert await curl(f"{URL}/logged") == "x"
-    file = plane.data_dir / "access-logs" / "logs" / "web" / "web.log"
-    await until(lambda: file.exists() and "/logged" in file.read_text(), 20, "the entry")
-
-
-@scenario
-async def test_connection_log_when_enabled_under_load_then_one_entry_a_connection_and_no_request_fails(plane):
-    group, pair = a_target_group(), self_signed("a.test")
-    row = a_certificate("a.test", *pair)
-    secure = a_listener(BALANCER, forward(group), port=443, protocol="HTTPS", certificates=(row.arn,))
-    async with http_target("one") as one:
-        await serving(plane, group, a_target(group, one), row, secure, a_listener(BALANCER, forward(group)))
-        logged = {"connection_logs.s3.enabled": "true", "connection_logs.s3.bucket": "logs"}
-        async with under_load(BALANCER):
-            plane.put(replace(BALANCER, attributes=logged))
-            await plane.applied()
-            await asyncio.sleep(0.3)
-        assert await curl(
-            "-k", "--local-port", "31000-31999", f"https://{BALANCER.address}/a", f"https://{BALANCER.address}/b"
-        )
-        with pytest.raises(AssertionError):
-            await curl("--local-port", "32000-32999", f"https://{BALANCER.address}/")
-        assert await curl("--local-port", "33000-33999", URL) == "one"
-        file = plane.data_dir / "access-logs" / "logs" / "conn_log_web.log"
-
-        def entries(digits):
-            lines = file.read_text().splitlines() if file.exists() else []
-            return [fields for line in lines if (fields := line.split(" "))[2].startswith(digits)]
-
-        await until(lambda: all(entries(digits) for digits in ("31", "32", "33")), 30, "the entries")
-        (good,), (bad,), (plain,) = entries("31"), entries("32"), entries("33")
-        assert all(len(fields) == 15 for fields in (good, bad, plain))
-        assert good[3:6] == ["443", "TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256"]
-        assert 0 < float(good[6]) < 5
-        assert (good[10], bad[6], bad[10]) == ("Success", "-", "Failed:UnmappedConnectionError")
-        assert plain[3:11] == ["80", *"-------"]
-        assert {tuple(fields[13:]) for fields in (good, bad, plain)} == {("app/web/1", BALANCER.address)}
-
-
-# ---- network load balancers -----------------------------------------------------------------------------------------
-
-
-async def ask(port, data=b"hello", **more):
-    reader, writer = await asyncio.open_connection(NETWORK.address, port, **more)
-    writer.write(data)
-    answer = await asyncio.wait_for(reader.read(4096), 5)
-    writer.close()
-    return answer
-
-
-@scenario
-async def test_network_when_tcp_tls_udp_and_proxy_protocol_then_all_reach_their_targets(plane):
-    plain, secure, proxied = (
-        a_target_group("plain", protocol="TCP"),
-        a_target_group("secure", protocol="TCP"),
-        a_target_group("proxied", protocol="TCP", attributes={"proxy_protocol_v2.enabled": "true"}),
-    )
-    datagrams, both = a_target_group("datagrams", protocol="UDP"), a_target_group("both", protocol="TCP_UDP")
-    pair = self_signed("net.test")
-    row = a_certificate("net.test", *pair)
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: UdpEcho("udp"), local_addr=("127.0.0.1", 0)
-    )
-    udp_port = transport.get_extra_info("sockname")[1]
-    async with tcp_target("tcp") as port:
-        plane.put(
-            NETWORK,
-            plain, secure, proxied, datagrams, both, row,
-            a_target(plain, port), a_target(secure, port), a_target(proxied, port), a_target(datagrams, udp_port), a_target(both, udp_port),
-            a_listener(NETWORK, forward(plain), port=1000, protocol="TCP"),
-            a_listener(NETWORK, forward(secure), port=1001, protocol="TLS", certificates=(row.arn,)),
-            a_listener(NETWORK, forward(proxied), port=1002, protocol="TCP"),
-            a_listener(NETWORK, forward(datagrams), port=1003, protocol="UDP"),
-            a_listener(NETWORK, forward(both), port=1004, protocol="TCP_UDP"),
-        )  # fmt: skip
-        await plane.active(NETWORK)
-        await plane.applied()
-        assert await ask(1000) == b"tcp:hello"
-        context = ssl.create_default_context(cadata=pair[0])
-        assert await ask(1001, ssl=context, server_hostname="net.test") == b"tcp:hello"
-        header = await ask(1002)
-        assert header.startswith(b"tcp:\r\n\r\n\x00\r\nQUIT\n\x21\x11")
-        assert bytes(int(part) for part in NETWORK.address.split(".")) in header
-        assert await udp_ask(NETWORK.address, 1003, b"hello") == b"udp:hello"
-        assert await udp_ask(NETWORK.address, 1004, b"hello") == b"udp:hello"
-    transport.close()
-
-
-@scenario
-async def test_network_when_weights_change_then_new_connections_follow_and_open_ones_stay(plane):
-    blue, green = a_target_group("blue", protocol="TCP"), a_target_group("green", protocol="TCP")
-    async with tcp_target("blue") as one, tcp_target("green") as two:
-        listener = a_listener(NETWORK, forward(blue, green, weights=[1, 0]), port=1000, protocol="TCP")
-        plane.put(NETWORK, blue, green, a_target(blue, one), a_target(green, two), listener)
-        await plane.active(NETWORK)
-        await plane.applied()
-        reader, writer = await asyncio.open_connection(NETWORK.address, 1000)
-        writer.write(b"1")
-        assert await reader.read(100) == b"blue:1"
-        plane.put(replace(listener, default_actions=(forward(blue, green, weights=[0, 1]),)))
-        await plane.applied()
-        await asyncio.sleep(0.3)
-        assert await ask(1000) == b"green:hello"
-        writer.write(b"2")
-        assert await asyncio.wait_for(reader.read(100), 5) == b"blue:2"
-        writer.close()
