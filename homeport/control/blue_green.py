@@ -245,24 +245,29 @@ def _scale(round_: Round, attempt: ServiceDeployment, sides: Sides, view: View, 
         count = needed.get(deployment_id, 0)
         deployment = round_.change_deployment(deployment_id, desired_count=count)
         own = [task for task in view.tasks if task.deployment_id == deployment_id]
-        limits = limits_of(round_.service.deployment_configuration, count)
-        if not count:
-            stop = tuple(task.arn for task in own if task.arn in superfluous)
-            plan = RolloutPlan(0, {}, stop, None, False)
+        if count:
+            _keep_up(round_, deployment, view, own)
         else:
-            plan = plan_rollout(
-                limits,
-                deployment_id,
-                {},
-                in_order(round_, own, count),
-                may_start=rolling.may_start(round_, deployment),
-                outgoing=round_.outgoing(deployment_id),
-            )
-        unplaced = rolling.carry_out(round_, view, plan._replace(start=0, restart={deployment_id: plan.start}))
-        make_room(
-            round_, view, launch_of(round_, deployment), unplaced.get(deployment_id, 0), own, spare_of(limits, own)
-        )
+            stop = tuple(task.arn for task in own if task.arn in superfluous)
+            rolling.carry_out(round_, view, RolloutPlan(0, {}, stop, None, False))
         round_.change_deployment(deployment_id, desired_count=count)
+
+
+def _keep_up(round_: Round, deployment: Deployment, view: View, own: list[LiveTask]) -> None:
+    """A rolling deployment of one revision by itself."""
+    limits = limits_of(round_.service.deployment_configuration, deployment.desired_count)
+    plan = plan_rollout(
+        limits,
+        deployment.id,
+        {},
+        in_order(round_, own, deployment.desired_count),
+        may_start=rolling.may_start(round_, deployment),
+        outgoing=round_.outgoing(deployment.id),
+    )
+    unplaced = rolling.carry_out(round_, view, plan._replace(start=0, restart={deployment.id: plan.start}))
+    missing = unplaced.get(deployment.id, 0)
+    make_room(round_, view, launch_of(round_, deployment), missing, own, spare_of(limits, own))
+    rolling.count_unplaced(round_, deployment.id, missing)
 
 
 def _superfluous(

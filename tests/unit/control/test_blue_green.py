@@ -228,6 +228,18 @@ def test_breaker_when_green_never_starts_then_the_deployment_rolls_back():
     assert world.events("deployment failed")
 
 
+def test_breaker_when_green_has_no_room_then_the_deployment_rolls_back():
+    world = BlueGreenWorld(instances=1, cpu=30)
+    world.serve(2, configuration(breaker=BREAKER))
+    world.deploy(2)
+    world.run(60)
+    assert len(world.revision_tasks(2)) == 1
+    assert world.events("has insufficient CPU units available.")
+    world.run(120)
+    assert world.attempt.status == "ROLLBACK_SUCCESSFUL"
+    world.assert_serves(1, BLUE, 2)
+
+
 def test_breaker_when_greens_targets_fail_then_no_traffic_reaches_them():
     world = BlueGreenWorld()
     world.sick.add("2")
