@@ -5,7 +5,8 @@ an Envoy under its keeper, with one rule (which the requests do not match) befor
 Envoy program with as many threads and a static configuration of one route. HAProxy and nginx have their defaults, kept
 connections to the backends, and as many threads or processes as the machine has processors. Backends are two ports of
 one nginx that answers from its configuration. wrk drives them by turns on the same machine, so what it costs is in all
-figures. Everybody is started anew a few times: where a process happens to lie in memory is worth some percent. Needs root (addresses), wrk, haproxy and nginx (`scripts/setup-bench`).
+figures. Everybody is started anew a few times: where a process happens to lie in memory is worth some percent. Needs
+root (addresses), wrk, haproxy and nginx (`scripts/setup-bench`).
 """
 
 import asyncio

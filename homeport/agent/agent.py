@@ -58,9 +58,9 @@ class Agent:
     """One agent on one host. Everything that touches the world comes in by the constructor.
 
     `serve` runs the task endpoints (None in simulation); `log_config` rewrites Docker's LogConfig; `dns` tells the
-    resolvers of bridge containers; `port_probe` asks whether a host port is free; `publishes_metrics` switches telemetry. Parts that others look at: `tasks` (a TaskBook),
-    `credentials`, `engine`, `backend`, `instance` (None until registered), `identity`.
-    Raises RegistrationRefused where the saved state belongs to another cluster.
+    resolvers of bridge containers; `port_probe` asks whether a host port is free; `publishes_metrics` switches
+    telemetry. Parts that others look at: `tasks` (a TaskBook), `credentials`, `engine`, `backend`, `instance` (None
+    until registered), `identity`. Raises RegistrationRefused where the saved state belongs to another cluster.
     """
 
     def __init__(

@@ -13,11 +13,11 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     """The control plane. All times in seconds.
 
     `instance_lost_after`: how long an agent may be away before its container instance counts as terminated and its
-    tasks as lost. `heartbeat_interval`: how often each agent is asked for a sign of life; one that leaves two unanswered is
-    away. `task_retention`: how long STOPPED tasks stay visible (ECS: at least an hour).
-    `inactive_retention`: how long INACTIVE clusters and container instances stay visible.
-    `hosts_file`: where the names of load balancers are kept for this host's programs (None: nowhere).
-    `lambda_endpoint`: URL at which Lambda functions of lifecycle hooks are invoked (None: such hooks are refused).
+    tasks as lost. `heartbeat_interval`: how often each agent is asked for a sign of life; one that leaves two
+    unanswered is away. `task_retention`: how long STOPPED tasks stay visible (ECS: at least an hour).
+    `inactive_retention`: how long INACTIVE clusters and container instances stay visible. `hosts_file`: where the names
+    of load balancers are kept for this host's programs (None: nowhere). `lambda_endpoint`: URL at which Lambda
+    functions of lifecycle hooks are invoked (None: such hooks are refused).
     """
 
     data_dir: Path

@@ -1,8 +1,8 @@
 """The circuit breaker's settings of a deployment. Pure; the threshold itself is `model.rules.circuit_breaker`.
 
 A failure is a task that never ran, one that is replaced because of its health checks, or one that could not be placed
-for another half a minute. Sources: Developer Guide, "How the Amazon ECS deployment circuit breaker detects failures"; API
-reference, Deployment (`failedTasks`: tasks that the scheduler cannot launch count).
+for another half a minute. Sources: Developer Guide, "How the Amazon ECS deployment circuit breaker detects failures";
+API reference, Deployment (`failedTasks`: tasks that the scheduler cannot launch count).
 """
 
 from homeport.model.rules.circuit_breaker import threshold

@@ -1,10 +1,10 @@
 """A service with the DAEMON strategy: one task on every container instance that suits it.
 
 Suitable is an ACTIVE instance with the attributes that the task needs and inside the placement constraints, whether or
-not there is room; what lacks room waits and says so. An instance has at most one task of the service at a time, so a new
-revision stops the old task before it starts its own, as many instances at a time as the minimum healthy percent lets be
-without. A draining instance keeps its daemon until the tasks of other services have left. The number of suitable
-instances is the service's desired count. Source: Developer Guide, "Amazon ECS services", daemon strategy.
+not there is room; what lacks room waits and says so. An instance has at most one task of the service at a time, so a
+new revision stops the old task before it starts its own, as many instances at a time as the minimum healthy percent
+lets be without. A draining instance keeps its daemon until the tasks of other services have left. The number of
+suitable instances is the service's desired count. Source: Developer Guide, "Amazon ECS services", daemon strategy.
 """
 
 import math

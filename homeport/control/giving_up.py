@@ -58,9 +58,10 @@ def make_room(
     """Have tasks give way to `missing` ones that no container instance has room for; `replaced` are those that they are
     to replace, of which `spare` healthy ones may go before their replacements are there.
 
-    Source: API reference, DeploymentConfiguration: a minimum healthy percent below 100 lets a service be deployed without
-    additional capacity. Tasks of instances that drain go whether or not that makes room; an unhealthy task that cannot
-    have its replacement first goes first, one at a time. While something is stopping there may soon be room anyway.
+    Source: API reference, DeploymentConfiguration: a minimum healthy percent below 100 lets a service be deployed
+    without additional capacity. Tasks of instances that drain go whether or not that makes room; an unhealthy task that
+    cannot have its replacement first goes first, one at a time. While something is stopping there may soon be room
+    anyway.
     """
     definition = runnable_definition(round_, launch)
     if missing <= 0 or definition is None or round_.stopping():

@@ -1,11 +1,11 @@
 """Container instances that are gone, and what becomes of their tasks.
 
-An agent that stays away longer than `lost_after` counts as the end of its host: the container instance becomes
-INACTIVE and its tasks STOPPED, as ECS does when an EC2 instance is terminated. Should the agent return after all, the
-instance is ACTIVE again, without those tasks. After a restart of this process every instance gets the full time again,
-because nobody could have connected meanwhile; likewise after the process stood still or the clock was set (a machine
-without a battery-backed clock sets it after it has started). A deregistered instance is INACTIVE already; its tasks end the same way.
-Decision record: docs/adr/0010-lost-container-instances.md.
+An agent that stays away longer than `lost_after` counts as the end of its host: the container instance becomes INACTIVE
+and its tasks STOPPED, as ECS does when an EC2 instance is terminated. Should the agent return after all, the instance
+is ACTIVE again, without those tasks. After a restart of this process every instance gets the full time again, because
+nobody could have connected meanwhile; likewise after the process stood still or the clock was set (a machine without a
+battery-backed clock sets it after it has started). A deregistered instance is INACTIVE already; its tasks end the same
+way. Decision record: docs/adr/0010-lost-container-instances.md.
 """
 
 from collections.abc import Iterable

@@ -1,11 +1,12 @@
 """Which tasks a service gives up first when it has too many. Pure.
 
-Without a strategy, and with `spread`, the fullest zone (or whatever attribute is spread over) gives up a task, there the
-fullest instance, and so on: what remains is spread as well as it can be. With `binpack` the instance with most resources
-left is emptied first. `random` and ties: at random. Source: Developer Guide, "How Amazon ECS places tasks", scale-in.
+Without a strategy, and with `spread`, the fullest zone (or whatever attribute is spread over) gives up a task, there
+the fullest instance, and so on: what remains is spread as well as it can be. With `binpack` the instance with most
+resources left is emptied first. `random` and ties: at random. Source: Developer Guide, "How Amazon ECS places tasks",
+scale-in.
 
-Taking one from the fullest pile again and again is the same as taking items from the top down: number the items of every
-pile from the bottom and sort by that number. Piles within piles: order each pile first.
+Taking one from the fullest pile again and again is the same as taking items from the top down: number the items of
+every pile from the bottom and sort by that number. Piles within piles: order each pile first.
 """
 
 import random

@@ -2,8 +2,8 @@
 
 Key: a service's ARN. A step looks at all tasks of the service that are not over and done with, does whatever its limits
 allow at once, and says when time alone could change something; nothing is remembered between steps but rows. What wakes
-a service: its own rows, its tasks, their targets, the container instances they run on, the rules whose traffic it shifts,
-and, for services whose tasks could not be placed, whatever frees or adds resources in their cluster.
+a service: its own rows, its tasks, their targets, the container instances they run on, the rules whose traffic it
+shifts, and, for services whose tasks could not be placed, whatever frees or adds resources in their cluster.
 """
 
 from collections.abc import Iterable

@@ -28,9 +28,9 @@ class Round:
     `deployments` and `task_sets` by id.
 
     `wakes_at`: when time alone may change something. `lacks_room`: tasks could not be placed, so whatever frees or adds
-    resources matters; `room_failures` are the reasons that placement gave. `started` and `stopped` by this round, `stopped`
-    as they were before; `replaced` of the started ones take the places of unhealthy tasks. `forgotten` deployments were
-    deleted by it.
+    resources matters; `room_failures` are the reasons that placement gave. `started` and `stopped` by this round,
+    `stopped` as they were before; `replaced` of the started ones take the places of unhealthy tasks. `forgotten`
+    deployments were deleted by it.
     """
 
     tx: Tx

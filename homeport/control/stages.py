@@ -71,7 +71,8 @@ NOWHERE = "There is no earlier service revision to roll back to."
 class Facts(NamedTuple):
     """What the attempt goes by besides its row. Counts are of tasks that are to run; `others`: neither blue nor green.
 
-    `has_traffic`: there are listener rules to shift; `is_served`: the data plane follows them as they are. `fault`: a reason to roll back ("" none).
+    `has_traffic`: there are listener rules to shift; `is_served`: the data plane follows them as they are. `fault`: a
+    reason to roll back ("" none).
     """
 
     desired_count: int

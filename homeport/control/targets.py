@@ -1,9 +1,10 @@
 """Tasks of services as targets of load balancers: registered once they run, drained before they are stopped.
 
-Key: a service's ARN, so that one look at many tasks makes one event (a task's ARN has its service looked at). What a task should be registered as follows from
-its rows (revision, port bindings, container instance); what it is registered as are the targets that it owns. A task
-that shall stop keeps running while its targets drain (`model.target_health.is_held` is what dispatch asks), and shows
-DEACTIVATING; then it is STOPPING. A task that has died loses its targets at once, for nobody answers there any more.
+Key: a service's ARN, so that one look at many tasks makes one event (a task's ARN has its service looked at). What a
+task should be registered as follows from its rows (revision, port bindings, container instance); what it is registered
+as are the targets that it owns. A task that shall stop keeps running while its targets drain
+(`model.target_health.is_held` is what dispatch asks), and shows DEACTIVATING; then it is STOPPING. A task that has died
+loses its targets at once, for nobody answers there any more.
 """
 
 from collections import Counter

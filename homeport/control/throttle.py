@@ -4,9 +4,9 @@ Only tasks that stopped before they were RUNNING count. The wait doubles from 10
 ECS documents ("Amazon ECS service throttle logic"; the curve itself is not documented), and ends as soon as a task runs
 or a new deployment begins. Failures that come while starts are held back already belong to the same round.
 
-ECS does not hold back tasks that exit after they ran, however soon: it takes long enough to start them. Here a container
-that exits at once would be started twice a second, so from the third in a minute on there is a pause of up to 15 seconds
-(not after a kill: what was killed is replaced at once).
+ECS does not hold back tasks that exit after they ran, however soon: it takes long enough to start them. Here a
+container that exits at once would be started twice a second, so from the third in a minute on there is a pause of up to
+15 seconds (not after a kill: what was killed is replaced at once).
 """
 
 from collections.abc import Iterable

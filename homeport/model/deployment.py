@@ -105,8 +105,9 @@ class RevisionCounts(Struct, frozen=True, kw_only=True):
 class ServiceDeployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt. `target_deployment_id` is the deployment it rolls out; after a rollback, `rollback_deployment_id` the one
     it went back to. `stage`, `stage_started_at` and `step` are where a blue/green, linear or canary attempt stands:
-    `source_deployment_id` (blue) is what it replaces, `traffic_percent` and `test_traffic_percent` what its target (green)
-    gets. `hooks` are those of the present stage; `hook_details` what Lambda hooks (by their index) gave to be told again.
+    `source_deployment_id` (blue) is what it replaces, `traffic_percent` and `test_traffic_percent` what its target
+    (green) gets. `hooks` are those of the present stage; `hook_details` what Lambda hooks (by their index) gave to be
+    told again.
 
     `sources` are the revisions that had tasks as it began. Once it is over, they and `target` tell of the tasks at its
     end, and `desired_count` of the service's. `failure_count` is what the circuit breaker had counted when the attempt

@@ -20,7 +20,8 @@ from msgspec import Struct
 class LoadBalancer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`type` application or network; `address` the IPv4 address it listens on.
 
-    `state` provisioning, active, active_impaired or failed; `state_reason` the data plane's own words for the latter two.
+    `state` provisioning, active, active_impaired or failed; `state_reason` the data plane's own words for the latter
+    two.
     """
 
     arn: str

@@ -100,9 +100,9 @@ def begin_deployment(
 ) -> Begun:
     """Everything that changes when `service` (with its new settings) starts to roll out.
 
-    `deployments`, `attempts` and `tasks` are all rows of the service that there are (none for a new service). An attempt
-    that is still under way becomes STOP_REQUESTED, the PRIMARY deployment ACTIVE. `is_forced` (`forceNewDeployment`):
-    find out anew what image tags stand for.
+    `deployments`, `attempts` and `tasks` are all rows of the service that there are (none for a new service). An
+    attempt that is still under way becomes STOP_REQUESTED, the PRIMARY deployment ACTIVE. `is_forced`
+    (`forceNewDeployment`): find out anew what image tags stand for.
     """
     deployments = list(deployments)
     revision = new_service_revision(service, ids, now, is_forced=is_forced)
@@ -142,7 +142,8 @@ def followed(service: Service, deployments: Iterable[Deployment], now: float) ->
     """The deployments that change because the service's desired count has: the PRIMARY one always has as many.
 
     A count that grows amid a rolling deployment grows for the revision that ran before, too: the new one may not work,
-    and then the old one has to bear the load (AWS, "Amazon ECS improves service availability during rolling deployments").
+    and then the old one has to bear the load (AWS, "Amazon ECS improves service availability during rolling
+    deployments").
     """
     deployments = list(deployments)
     primary = next((each for each in deployments if each.id == service.primary_deployment_id), None)

@@ -1,7 +1,7 @@
 """What a service says: the sentences of ECS's service events, and how many are kept.
 
-Sources: Developer Guide, "Amazon ECS service event messages" and "Amazon ECS Availability Zone service rebalancing service
-event messages"; where events in the wild read otherwise, they are followed.
+Sources: Developer Guide, "Amazon ECS service event messages" and "Amazon ECS Availability Zone service rebalancing
+service event messages"; where events in the wild read otherwise, they are followed.
 """
 
 from collections.abc import Mapping, Sequence

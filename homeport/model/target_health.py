@@ -2,8 +2,8 @@
 
 A target starts `initial`. One success makes it healthy (a Network Load Balancer's needs as many as any other: the
 healthy threshold), as many consecutive failures as the unhealthy threshold make it unhealthy, and then the healthy
-threshold of consecutive successes brings it back. Where the group says so, a target that fails keeps its connections for
-a while (`unhealthy.draining`) before it is unhealthy. Everything is pure; only a changed row is worth writing.
+threshold of consecutive successes brings it back. Where the group says so, a target that fails keeps its connections
+for a while (`unhealthy.draining`) before it is unhealthy. Everything is pure; only a changed row is worth writing.
 Source: ELB User Guides, "Health checks for your target groups"; API Reference, TargetHealth and Matcher.
 """
 

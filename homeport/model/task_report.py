@@ -3,8 +3,9 @@
 Reports come late, twice, out of order and after the task's end, so folding is idempotent: statuses only rise, a stale
 entry only fills in what is missing, a stopped task does not change any more, and a report that says nothing new gives
 back the very same row. A report that changes anything raises the version by one, however many containers it names.
-Source: `SubmitTaskStateChange` as the Amazon ECS agent sends it; Developer Guide, "Amazon ECS stopped tasks". Homeport's
-own agent also says STOPPING, once an essential container's process is over and before the engine tells how it ended.
+Source: `SubmitTaskStateChange` as the Amazon ECS agent sends it; Developer Guide, "Amazon ECS stopped tasks".
+Homeport's own agent also says STOPPING, once an essential container's process is over and before the engine tells how
+it ended.
 """
 
 from msgspec.structs import replace

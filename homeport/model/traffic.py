@@ -75,8 +75,8 @@ def entries_of(
 def in_production(deployments: Iterable[Deployment]) -> Deployment | None:
     """The deployment to go on from: the last one that completed, else the one with most traffic, else the newest.
 
-    One that is being gone back to did complete, even if it is IN_PROGRESS for a second time. INACTIVE ones have no tasks
-    any more and do not count.
+    One that is being gone back to did complete, even if it is IN_PROGRESS for a second time. INACTIVE ones have no
+    tasks any more and do not count.
     """
     candidates = [each for each in deployments if each.status != "INACTIVE"]
     return max(

@@ -25,7 +25,8 @@ _OVER = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
 class Facts(NamedTuple):
     """Rows about one service. `tasks` are those that have not STOPPED, `targets` theirs by task ARN.
 
-    `failure`: the task that failed last (`last_failure`). `placement`: a dry run of placing what is missing, where something is. `now` in epoch seconds.
+    `failure`: the task that failed last (`last_failure`). `placement`: a dry run of placing what is missing, where
+    something is. `now` in epoch seconds.
     """
 
     service: Service

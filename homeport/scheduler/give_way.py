@@ -1,7 +1,8 @@
 """Which tasks would have to go so that others fit in their places. Pure, but for the fleet while it is asked.
 
 Not every task that goes makes room: the others may need more than it has, or an agent, attribute or constraint that its
-instance lacks. So instance by instance the candidates are taken away in thought until one more of the wanted tasks fits.
+instance lacks. So instance by instance the candidates are taken away in thought until one more of the wanted tasks
+fits.
 """
 
 from collections.abc import Iterable, Sequence

@@ -26,7 +26,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """`count` identical tasks. `group` is `family:NAME`, `service:NAME` or the caller's.
 
     `constraints` are those of the request and of the task definition together; they and the strategies must have been
-    checked by the caller (an expression that cannot be parsed raises ExpressionError). Without strategies any candidate is as good as another.
+    checked by the caller (an expression that cannot be parsed raises ExpressionError). Without strategies any candidate
+    is as good as another.
     """
 
     cluster_arn: str

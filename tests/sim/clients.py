@@ -90,8 +90,8 @@ def families() -> list[ecs.RegisterTaskDefinitionRequest]:
 class Promises:
     """`tasks`: acknowledged ones, with the least they may be: (status rank, desired STOPPED). By ARN.
 
-    `batches`: how many tasks a RunTask with a client token may have started at most, by `startedBy`. `balancing`: ARNs of
-    load balancers and their parts. `revisions`: the task definition that a service (by ARN) is to run in the end.
+    `batches`: how many tasks a RunTask with a client token may have started at most, by `startedBy`. `balancing`: ARNs
+    of load balancers and their parts. `revisions`: the task definition that a service (by ARN) is to run in the end.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,8 @@
 """Services under faults: who asks for them, and what must be true of them.
 
-`floor_and_ceiling` looks at every transaction: what the service scheduler starts fits under the maximum percent, what it
-stops leaves the minimum healthy percent. In the end every service that was not deleted is steady, unless it lacks room.
+`floor_and_ceiling` looks at every transaction: what the service scheduler starts fits under the maximum percent, what
+it stops leaves the minimum healthy percent. In the end every service that was not deleted is steady, unless it lacks
+room.
 """
 
 import random

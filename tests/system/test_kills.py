@@ -2,7 +2,8 @@
 
 Nothing that was answered with success is lost; no container notices that one of our processes died (same container,
 same start); in the end what should run runs, what should not does not, and exit codes are those of the containers.
-`HOMEPORT_KILLS_SEED` chooses what is killed when, `HOMEPORT_KILLS_ROUNDS` how often; a failure tells the seed of the run.
+`HOMEPORT_KILLS_SEED` chooses what is killed when, `HOMEPORT_KILLS_ROUNDS` how often; a failure tells the seed of the
+run.
 """
 
 import json

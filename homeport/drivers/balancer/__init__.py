@@ -136,7 +136,8 @@ class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `http2` is about HTTPS, `alpn` (protocols to offer, best first) about TLS. `xff_mode` append, preserve or remove.
     `response_headers` (name, value) are set on every answer; `server_header`: whether answers that name no server name
-    ELB. `load_balancer` names it in logs. `tls_version_header` and `tls_cipher_header` name what tells targets of the client's TLS (empty: nothing does).
+    ELB. `load_balancer` names it in logs. `tls_version_header` and `tls_cipher_header` name what tells targets of the
+    client's TLS (empty: nothing does).
     """
 
     id: str

@@ -1,9 +1,10 @@
 """How the connections of a network load balancer's target are ended, when ELB says that they end (pure).
 
 Envoy leaves them open whatever it is told of a target's health, and even when the target goes. It closes them only when
-a health check of its own fails. So it is given one: every second it asks itself, over a unix socket, and its answer is a
-route table, which changes like any other: 200 for targets whose connections may go on, 503 for all others. No answer
-counts for nothing, so a busy Envoy cuts nobody off. Whether a target gets new connections is still said by its endpoint.
+a health check of its own fails. So it is given one: every second it asks itself, over a unix socket, and its answer is
+a route table, which changes like any other: 200 for targets whose connections may go on, 503 for all others. No answer
+counts for nothing, so a busy Envoy cuts nobody off. Whether a target gets new connections is still said by its
+endpoint.
 """
 
 import hashlib

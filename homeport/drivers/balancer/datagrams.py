@@ -1,8 +1,8 @@
 """UDP: listeners, and what they forward to (pure).
 
-Envoy cannot split datagrams among clusters by weight. So all groups of a listener are one cluster of its own, a locality
-each, with the groups' weights: whichever target a flow (one client's address and port) got first it keeps. Neither
-weights nor targets touch the cluster itself: a change of that moves flows.
+Envoy cannot split datagrams among clusters by weight. So all groups of a listener are one cluster of its own, a
+locality each, with the groups' weights: whichever target a flow (one client's address and port) got first it keeps.
+Neither weights nor targets touch the cluster itself: a change of that moves flows.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """ELB's rule conditions as Envoy's unified matchers, and its actions as Envoy routes (pure).
 
 A rule is one entry of a virtual host's `matcher_list`: conditions ANDed, values ORed, first match wins. Patterns become
-full-match RE2 expressions. The client's address cannot be matched directly in a route, so a network filter notes it in the
-connection's filter state, where routes may look.
+full-match RE2 expressions. The client's address cannot be matched directly in a route, so a network filter notes it in
+the connection's filter state, where routes may look.
 """
 
 import hashlib

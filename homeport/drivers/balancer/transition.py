@@ -12,8 +12,8 @@ Items = dict[str, Json]
 def steps(former: Resources, wanted: Resources) -> list[dict[str, Items]]:
     """What to set after what; by the names of `Resources`, and only what a step is about.
 
-    First which connections may go on, so that none is cut by mistake; then clusters and their endpoints, then what refers
-    to them, and what goes away last.
+    First which connections may go on, so that none is cut by mistake; then clusters and their endpoints, then what
+    refers to them, and what goes away last.
     """
     gentle = _widened_table(former, wanted)
     return [

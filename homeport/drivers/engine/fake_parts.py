@@ -16,8 +16,8 @@ class Behaviour(Struct, frozen=True, kw_only=True):
     """What containers of an image do. Times in seconds.
 
     `exit_after` None: runs until stopped. `stop_takes` is how long after SIGTERM it exits (None: only by SIGKILL).
-    `health` are the successive health states, one each `health_interval`; the last one stays. `local`: the host has
-    the image already. `registry_error` makes the registry unreachable for this image. `teardown_takes` is how long after
+    `health` are the successive health states, one each `health_interval`; the last one stays. `local`: the host has the
+    image already. `registry_error` makes the registry unreachable for this image. `teardown_takes` is how long after
     the end of its process the engine shows a container as exited.
     """
 

@@ -1,7 +1,7 @@
 """Attributes of container instances that callers set themselves.
 
-Names 1-128 of letters, digits and `-_/\\.`; values 1-128 of these and `@`, `:` and inner spaces; ten of a caller's own on
-each instance. Source: API reference of Attribute and PutAttributes.
+Names 1-128 of letters, digits and `-_/\\.`; values 1-128 of these and `@`, `:` and inner spaces; ten of a caller's own
+on each instance. Source: API reference of Attribute and PutAttributes.
 """
 
 import re

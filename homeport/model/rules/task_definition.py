@@ -1,7 +1,8 @@
 """RegisterTaskDefinition: every rule in order, then the definition as ECS gives it back.
 
-Given settings come back as given (a role that is an empty string is none). Added are the defaults that ECS fills in (cpu 0, essential, empty lists, protocol,
-host port), the revision and who registered it, `compatibilities` and `requiresAttributes`.
+Given settings come back as given (a role that is an empty string is none). Added are the defaults that ECS fills in
+(cpu 0, essential, empty lists, protocol, host port), the revision and who registered it, `compatibilities` and
+`requiresAttributes`.
 """
 
 import msgspec

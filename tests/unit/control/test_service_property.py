@@ -1,7 +1,7 @@
 """A service under random updates, crashes, drains and losses: floor and ceiling hold, and calm brings the desired state.
 
-Each step of the scheduler is watched: what it starts must fit under the ceiling, what it stops must leave enough healthy
-tasks. After the storm the service must be steady on its newest (or rolled back) revision.
+Each step of the scheduler is watched: what it starts must fit under the ceiling, what it stops must leave enough
+healthy tasks. After the storm the service must be steady on its newest (or rolled back) revision.
 """
 
 import random
