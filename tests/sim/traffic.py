@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from homeport.control.balancer_configuration import Surroundings, configurations, whole
-from homeport.control.rolling import CONFIGURATION, limits_of
+from homeport.control.rolling import CONFIGURATION
+from homeport.control.rollout import limits_of
 from homeport.control.service_tasks import PLACEMENT
 from homeport.control.stages import LONGEST_SETTLE
 from homeport.drivers.balancer import Configuration
