@@ -19,6 +19,8 @@ from homeport.scheduler.explain import Explanation
 
 #: Seconds of RUNNING after which a task without any health check counts as healthy (API reference, UpdateService).
 SETTLING_SECONDS = 40.0
+#: Above these, times are told in minutes and in hours.
+_MOST_SECONDS, _MOST_MINUTES = 180, 180
 _OVER = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
 
 
@@ -69,6 +71,7 @@ def waits_of(facts: Facts) -> tuple[str, ...]:
         *_missing(facts),
         *_starting(facts),
         *_checks(facts),
+        *_surplus(facts),
         *_leaving(facts),
     )
     return (*waits, *_failure(facts)) if waits else ()
@@ -84,8 +87,21 @@ def _tasks(count: int) -> str:
     return "1 task is" if count == 1 else f"{count} tasks are"
 
 
+def _has(count: int) -> str:
+    return "1 has" if count == 1 else f"{count} have"
+
+
+def _targets(count: int) -> str:
+    return "1 target is" if count == 1 else f"{count} targets are"
+
+
 def _seconds(until: float, now: float) -> str:
-    return f"{max(0, math.ceil(until - now))} s"
+    """How long from `now` on, as people say it: seconds, then minutes, then hours."""
+    seconds = max(0, math.ceil(until - now))
+    if seconds <= _MOST_SECONDS:
+        return f"{seconds} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes <= _MOST_MINUTES else f"{math.ceil(minutes / 60)} h"
 
 
 def _primary(facts: Facts) -> Deployment | None:
@@ -102,9 +118,9 @@ def _attempt(facts: Facts) -> Iterator[str]:
     if attempt.rollback_started_at is not None:
         yield f"The deployment is rolling back to {attempt.rollback_deployment_id}: {attempt.rollback_reason}"
     if attempt.stage is not None:
-        since = math.floor(facts.now - (attempt.stage_started_at or facts.now))
+        since = _seconds(math.floor(facts.now - (attempt.stage_started_at or facts.now)), 0.0)
         yield (
-            f"The {attempt.configuration.strategy} deployment is at {attempt.stage} for {since} s"
+            f"The {attempt.configuration.strategy} deployment is at {attempt.stage} for {since}"
             f" with {attempt.traffic_percent:g} % of the traffic."
         )
     for hook in attempt.hooks:
@@ -118,8 +134,15 @@ def _throttle(facts: Facts) -> Iterator[str]:
         if each.start_after is not None and each.start_after > facts.now:
             yield (
                 f"Deployment {each.id} starts no tasks for another {_seconds(each.start_after, facts.now)}:"
-                f" {_times(each.start_failures)} its tasks stopped before they ran."
+                f" {_held_by(each)}."
             )
+
+
+def _held_by(deployment: Deployment) -> str:
+    """What holds back its starts: tasks that never ran, or tasks that exited as soon as they did."""
+    if not deployment.start_failures:
+        return "its tasks exit as soon as they run"
+    return f"{_times(deployment.start_failures)} its tasks stopped before they ran"
 
 
 def _times(count: int) -> str:
@@ -150,7 +173,7 @@ def _missing(facts: Facts) -> Iterator[str]:
     if live >= ceiling:
         yield (
             f"{wanted - present} of {wanted} tasks are missing; maximumPercent {percent} allows {ceiling} at a time,"
-            f" and {live} have not stopped."
+            f" and {_has(live)} not stopped."
         )
         return
     room = f" {facts.placement.summary}" if facts.placement is not None else ""
@@ -171,7 +194,7 @@ def _starting(facts: Facts) -> Iterator[str]:
     counts = Counter(task.last_status for task in kept(facts.tasks) if task.last_status.rank < TaskStatus.RUNNING.rank)
     for status, count in sorted(counts.items(), key=lambda pair: pair[0].rank):
         oldest = min(task.created_at for task in kept(facts.tasks) if task.last_status is status)
-        yield f"{_tasks(count)} {status.value}, the oldest for {math.floor(facts.now - oldest)} s."
+        yield f"{_tasks(count)} {status.value}, the oldest for {_seconds(math.floor(facts.now - oldest), 0.0)}."
 
 
 def _checks(facts: Facts) -> Iterator[str]:
@@ -194,7 +217,7 @@ def _checks(facts: Facts) -> Iterator[str]:
     groups = len(facts.service.load_balancers)
     registered = sum(len(facts.targets.get(task.arn, ())) for task in running)
     if registered < groups * len(running):
-        yield f"{groups * len(running) - registered} targets are not registered yet."
+        yield f"{_targets(groups * len(running) - registered)} not registered yet."
     if not groups and facts.service.steady_since is None:
         yield from _settling(running, {task.arn for task in checked}, facts.now)
 
@@ -206,17 +229,24 @@ def _settling(running: Sequence[Task], checked: set[str], now: float) -> Iterato
         yield f"{_tasks(len(waiting))} to run for {SETTLING_SECONDS:.0f} s before counting as healthy; {_seconds(max(waiting), now)} are left."
 
 
+def _surplus(facts: Facts) -> Iterator[str]:
+    """Tasks of the newest deployment beyond what is wanted: protected ones, or a daemon's on an instance that drains."""
+    own = [task for task in kept(facts.tasks) if not _is_older(facts, task)]
+    count = len(own) - facts.service.desired_count
+    if count > 0 and facts.service.deployment_controller == "ECS":
+        yield f"{_tasks(count)} above the desired count{_guarded(own)}."
+
+
+def _guarded(tasks: Sequence[Task]) -> str:
+    protected = sum(task.protection_enabled for task in tasks)
+    return f" ({protected} protected from scale-in)" if protected else ""
+
+
 def _leaving(facts: Facts) -> Iterator[str]:
     """Tasks that are in the way of the end: older ones, superfluous ones, and those that are stopping."""
     older = [task for task in kept(facts.tasks) if _is_older(facts, task)]
-    minimum = facts.service.deployment_configuration.minimum_healthy_percent or 0
     if older:
-        floor = math.ceil(facts.service.desired_count * minimum / 100)
-        protected = sum(task.protection_enabled for task in older)
-        guarded = f" ({protected} protected from scale-in)" if protected else ""
-        yield (
-            f"{_tasks(len(older))} of older deployments{guarded}; minimumHealthyPercent {minimum} keeps {floor} healthy."
-        )
+        yield f"{_tasks(len(older))} of older deployments{_guarded(older)}; {_keeper(facts)}."
     stopping = [task for task in facts.tasks if task.desired_status is DesiredStatus.STOPPED]
     draining = [
         target.drain_until
@@ -225,9 +255,18 @@ def _leaving(facts: Facts) -> Iterator[str]:
         if target.drain_until is not None
     ]
     if draining:
-        yield f"{len(draining)} targets are draining; the last is done in {_seconds(max(draining), facts.now)}."
+        yield f"{_targets(len(draining))} draining; the last is done in {_seconds(max(draining), facts.now)}."
     if stopping:
         yield f"{_tasks(len(stopping))} stopping."
+
+
+def _keeper(facts: Facts) -> str:
+    """What the tasks of older deployments are there for: a deployment in stages keeps all until it is over."""
+    attempt = facts.attempt
+    if attempt is not None and attempt.stage is not None and attempt.status not in _OVER:
+        return f"they stay until the {attempt.configuration.strategy} deployment is over"
+    minimum = facts.service.deployment_configuration.minimum_healthy_percent or 0
+    return f"minimumHealthyPercent {minimum} keeps {math.ceil(facts.service.desired_count * minimum / 100)} healthy"
 
 
 def _is_older(facts: Facts, task: Task) -> bool:

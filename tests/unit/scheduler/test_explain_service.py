@@ -156,7 +156,7 @@ CASES = {
     ),
     "no target": (
         facts(*BOTH, service=LOAD_BALANCED, targets={BOTH[0].arn: [a_target(state="healthy")]}),
-        "1 targets are not registered yet.",
+        "1 target is not registered yet.",
     ),
     "older": (
         facts(*BOTH, a_task(3, started_by="ecs-svc/0", protection_enabled=True)),
@@ -172,7 +172,11 @@ CASES = {
             a_task(3, desired_status=DesiredStatus.STOPPED),
             targets={f"{CLUSTER}/3": [a_target(state="draining", drain_until=NOW + 4.5)]},
         ),
-        "1 targets are draining; the last is done in 5 s.",
+        "1 target is draining; the last is done in 5 s.",
+    ),
+    "protected above the desired count": (
+        facts(*BOTH[:1], replace(BOTH[1], protection_enabled=True), service={"desired_count": 1}),
+        "1 task is above the desired count (1 protected from scale-in).",
     ),
     "throttle": (
         facts(*BOTH, deployments=(replace(PRIMARY, start_after=NOW + 20, start_failures=3),)),
@@ -181,6 +185,10 @@ CASES = {
     "throttle once": (
         facts(*BOTH, deployments=(replace(PRIMARY, start_after=NOW + 20, start_failures=1),)),
         f"Deployment {PRIMARY.id} starts no tasks for another 20 s: the last time its tasks stopped before they ran.",
+    ),
+    "pause after tasks that exited at once": (
+        facts(*BOTH, deployments=(replace(PRIMARY, start_after=NOW + 20, short_lives=4),)),
+        f"Deployment {PRIMARY.id} starts no tasks for another 20 s: its tasks exit as soon as they run.",
     ),
     "failure": (
         facts(
@@ -216,6 +224,18 @@ CASES = {
     "hook": (
         facts(*BOTH, attempt=an_attempt(hooks=(HOOK,))),
         "Lifecycle hook h waits for ContinueServiceDeployment; its time is up in 60 s.",
+    ),
+    "hook that waits for long": (
+        facts(*BOTH, attempt=an_attempt(hooks=(replace(HOOK, expires_at=NOW + 24 * 3600),))),
+        "Lifecycle hook h waits for ContinueServiceDeployment; its time is up in 24 h.",
+    ),
+    "older tasks of a deployment in stages": (
+        facts(
+            *BOTH,
+            a_task(3, started_by="ecs-svc/1"),
+            attempt=an_attempt(stage="BAKE_TIME", configuration=replace(CONFIGURATION, strategy="BLUE_GREEN")),
+        ),
+        "1 task is of older deployments; they stay until the BLUE_GREEN deployment is over.",
     ),
     "no task set": (
         facts(service={"deployment_controller": "EXTERNAL"}, deployments=()),
