@@ -143,14 +143,17 @@ def followed(service: Service, deployments: Iterable[Deployment], now: float) ->
 
     A count that grows amid a rolling deployment grows for the revision that ran before, too: the new one may not work,
     and then the old one has to bear the load (AWS, "Amazon ECS improves service availability during rolling
-    deployments").
+    deployments"). One that is to have no tasks any more stays so: the new revision has proved itself by taking its
+    place.
     """
     deployments = list(deployments)
     primary = next((each for each in deployments if each.id == service.primary_deployment_id), None)
     if primary is None or primary.desired_count == service.desired_count:
         return []
     changed = [replace(primary, desired_count=service.desired_count, updated_at=now)]
-    before = [each for each in deployments if each.status == "ACTIVE" and each.completed_at is not None]
+    before = [
+        each for each in deployments if each.status == "ACTIVE" and each.completed_at is not None and each.desired_count
+    ]
     growth = service.desired_count - primary.desired_count
     if growth > 0 and before and primary.rollout_state != "COMPLETED":
         newest = max(before, key=lambda each: each.completed_at or 0.0)

@@ -111,6 +111,21 @@ def test_desired_count_when_raised_amid_a_deployment_that_does_not_work_then_the
     assert world.primary.rollout_state == "COMPLETED"
 
 
+def test_desired_count_when_raised_while_the_last_old_tasks_stop_then_no_more_of_them_start():
+    world = World()
+    world.define(2)
+    world.create(2)
+    world.steady()
+    world.deploy(2)
+    while world.revision_tasks(1):
+        world.clock.instant += 1
+        world.play_agent()
+        world.settle()
+    world.change(desired_count=4)
+    world.settle()
+    assert (len(world.revision_tasks(1)), len(world.revision_tasks(2))) == (0, 4)
+
+
 def test_desired_count_when_raised_and_lowered_amid_a_deployment_then_it_ends_all_the_same():
     world = World()
     world.define(2)
