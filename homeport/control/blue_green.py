@@ -168,7 +168,7 @@ def _fault(round_: Round, green: Deployment, attempt: ServiceDeployment, entries
     if missing is not None:
         return f"The listener rule {missing} does not exist."
     if rolling.has_tripped(round_, green, configuration):
-        return deployments.TASKS_FAILED
+        return deployments.BREAKER_ROLLED_BACK
     return ""
 
 
@@ -199,8 +199,12 @@ def _follow(
 
 def _turn_back(round_: Round, attempt: ServiceDeployment, sides: Sides) -> None:
     reason = attempt.rollback_reason or ""
+    if reason == deployments.BREAKER_ROLLED_BACK:  # in the words that a rolling deployment has for it
+        event, reason = service_events.failed(sides.green.id), deployments.TASKS_FAILED
+    else:
+        event = service_events.failed(sides.green.id, reason.rstrip("."))
     round_.change_deployment(sides.green.id, rollout_state="FAILED", rollout_state_reason=reason)
-    round_.say(service_events.failed(sides.green.id, reason.rstrip(".")))
+    round_.say(event)
     if sides.blue is None:
         return
     round_.change_deployment(sides.green.id, status="ACTIVE")

@@ -18,6 +18,7 @@ from homeport.model.service_changes import completed_reason, superseded
 from homeport.model.service_history import as_it_ended
 
 TASKS_FAILED = "ECS deployment circuit breaker: tasks failed to start."
+BREAKER_ROLLED_BACK = "Service deployment rolled back because the circuit breaker threshold was exceeded."
 
 
 def attempts(round_: Round) -> list[ServiceDeployment]:
@@ -94,7 +95,7 @@ def fail(round_: Round, deployment: Deployment, reason: str = TASKS_FAILED) -> N
         return
     attempt = change_attempt(round_, attempt, breaker_status="TRIGGERED")
     if rolls_back(round_.service.deployment_configuration):
-        roll_back(round_, attempt, "Service deployment rolled back because the circuit breaker threshold was exceeded.")
+        roll_back(round_, attempt, BREAKER_ROLLED_BACK)
     else:
         change_attempt(round_, attempt, status="STOP_REQUESTED", status_reason=reason)
 

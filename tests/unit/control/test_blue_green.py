@@ -224,8 +224,12 @@ def test_breaker_when_green_never_starts_then_the_deployment_rolls_back():
     world.run(300)
     assert world.attempt.status == "ROLLBACK_SUCCESSFUL"
     assert world.attempt.breaker_status == "TRIGGERED"
+    assert (
+        world.attempt.status_reason
+        == "Service deployment rolled back because the circuit breaker threshold was exceeded."
+    )
     world.assert_serves(1, BLUE, 2)
-    assert world.events("deployment failed")
+    assert world.events("deployment failed: tasks failed to start.")
 
 
 def test_breaker_when_green_has_no_room_then_the_deployment_rolls_back():
