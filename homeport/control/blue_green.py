@@ -199,7 +199,8 @@ def _follow(
 
 def _turn_back(round_: Round, attempt: ServiceDeployment, sides: Sides) -> None:
     reason = attempt.rollback_reason or ""
-    if reason == deployments.BREAKER_ROLLED_BACK:  # in the words that a rolling deployment has for it
+    is_breaker = reason == deployments.BREAKER_ROLLED_BACK
+    if is_breaker:  # in the words that a rolling deployment has for it
         event, reason = service_events.failed(sides.green.id), deployments.TASKS_FAILED
     else:
         event = service_events.failed(sides.green.id, reason.rstrip("."))
@@ -208,7 +209,7 @@ def _turn_back(round_: Round, attempt: ServiceDeployment, sides: Sides) -> None:
     if sides.blue is None:
         return
     round_.change_deployment(sides.green.id, status="ACTIVE")
-    deployments.take_over(round_, round_.deployments[sides.blue.id])
+    deployments.take_over(round_, round_.deployments[sides.blue.id], is_breaker=is_breaker)
     deployments.change_attempt(round_, attempt, rollback_revision_arn=sides.blue.revision_arn)
     round_.say(service_events.rolling_back(sides.blue.id))
 

@@ -14,7 +14,7 @@ from homeport.control.circuit_breaker import rolls_back
 from homeport.control.service_round import Round
 from homeport.model import service_events
 from homeport.model.deployment import ENDED, Deployment, ServiceDeployment
-from homeport.model.service_changes import completed_reason, superseded
+from homeport.model.service_changes import completed_reason, in_progress_reason, superseded
 from homeport.model.service_history import as_it_ended
 
 TASKS_FAILED = "ECS deployment circuit breaker: tasks failed to start."
@@ -128,7 +128,7 @@ def roll_back(round_: Round, attempt: ServiceDeployment, reason: str) -> Deploym
     if failed is not None:
         row = superseded(failed, round_.live, round_.now)
         round_.change_deployment(failed.id, status=row.status, desired_count=row.desired_count)
-    take_over(round_, target)
+    take_over(round_, target, is_breaker=reason == BREAKER_ROLLED_BACK)
     change_attempt(
         round_, attempt, status="ROLLBACK_IN_PROGRESS", status_reason=reason, rollback_reason=reason,
         rollback_started_at=round_.now, rollback_deployment_id=target.id, rollback_revision_arn=target.revision_arn,
@@ -137,13 +137,17 @@ def roll_back(round_: Round, attempt: ServiceDeployment, reason: str) -> Deploym
     return round_.primary
 
 
-def take_over(round_: Round, target: Deployment) -> None:
-    """The deployment becomes the primary one, and its revision's settings the service's."""
+def take_over(round_: Round, target: Deployment, *, is_breaker: bool) -> None:
+    """The deployment becomes the primary one, and its revision's settings the service's.
+
+    `is_breaker`: because of the circuit breaker, not because a caller or a hook wants it.
+    """
+    back = f"ECS deployment circuit breaker: rolling back to deploymentId {target.id}."
     round_.change_deployment(
         target.id,
         status="PRIMARY",
         rollout_state="IN_PROGRESS",
-        rollout_state_reason=f"ECS deployment circuit breaker: rolling back to deploymentId {target.id}.",
+        rollout_state_reason=back if is_breaker else in_progress_reason(target.id),
         desired_count=round_.service.desired_count,
         failed_tasks=0,
         start_failures=0,

@@ -279,8 +279,9 @@ def test_rollback_request_when_made_during_a_deployment_then_the_completed_one_t
     world.settle()
     asked = replace(world.attempt, status="ROLLBACK_REQUESTED")
     world.update(lambda tx: tx.service_deployments.put(asked))
-    world.settle()
+    world.step()
     assert world.primary.id == first.id
+    assert world.primary.rollout_state_reason == f"ECS deployment {first.id} in progress."
     world.run(60)
     assert world.attempt.status == "ROLLBACK_SUCCESSFUL"
     assert len(world.revision_tasks(1)) == 2
