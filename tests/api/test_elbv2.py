@@ -216,6 +216,8 @@ def test_target_groups_of_other_kinds_when_created_then_their_own_defaults(regio
     tcp = a_group(region, "tcp", Protocol="TCP")
     assert (tcp["HealthCheckProtocol"], tcp["HealthCheckTimeoutSeconds"]) == ("TCP", 10)
     assert "Matcher" not in tcp and "ProtocolVersion" not in tcp and "HealthCheckPath" not in tcp
+    often = a_group(region, "often", Protocol="TCP", HealthCheckIntervalSeconds=10)
+    assert (often["HealthCheckIntervalSeconds"], often["HealthCheckTimeoutSeconds"]) == (10, 10)
     mixed = a_group(region, "mixed", Protocol="UDP", HealthCheckProtocol="HTTP")
     assert (mixed["Matcher"], mixed["HealthCheckTimeoutSeconds"]) == ({"HttpCode": "200-399"}, 6)
     grpc = a_group(region, "grpc", ProtocolVersion="GRPC")
@@ -240,6 +242,7 @@ def test_target_groups_of_other_kinds_when_created_then_their_own_defaults(regio
         ({"HealthCheckProtocol": "TCP"}, "InvalidConfigurationRequest"),
         ({"HealthCheckEnabled": False}, "InvalidConfigurationRequest"),
         ({"HealthCheckIntervalSeconds": 5, "HealthCheckTimeoutSeconds": 5}, "ValidationError"),
+        ({"Protocol": "TCP", "HealthCheckIntervalSeconds": 9}, "ValidationError"),
         ({"HealthCheckIntervalSeconds": 4}, "ValidationError"),
         ({"HealthCheckPort": "99999"}, "ValidationError"),
         ({"HealthCheckPath": "x"}, "ValidationError"),

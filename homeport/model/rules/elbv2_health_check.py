@@ -32,7 +32,7 @@ def health_check(protocol: str, version: str, given: Mapping[str, Any], before: 
     for name in ("HealthCheckPath", "Matcher"):
         if kind == "TCP" and name in given:
             raise shapes.InvalidConfigurationRequestException(f"{name} cannot be specified for TCP health checks")
-    _check_numbers(settings)
+    _check_numbers(protocol, settings)
     _check_port(settings["HealthCheckPort"])
     if kind in _HTTP:
         _check_path(settings["HealthCheckPath"])
@@ -66,11 +66,12 @@ def _check_protocol(protocol: str, kind: str) -> None:
         )
 
 
-def _check_numbers(settings: Settings) -> None:
+def _check_numbers(protocol: str, settings: Settings) -> None:
+    """A network load balancer's time-out may be as long as the interval: ten seconds each is its usual check."""
     if settings["HealthCheckEnabled"] is not True:
         raise shapes.InvalidConfigurationRequestException("Health check enabled must be true for this target type")
     interval, timeout = settings["HealthCheckIntervalSeconds"], settings["HealthCheckTimeoutSeconds"]
-    if timeout >= interval:
+    if timeout > interval or (timeout == interval and protocol in _HTTP):
         raise ValidationError(f"Health check interval '{interval}' must be greater than the timeout '{timeout}'")
 
 
