@@ -37,6 +37,7 @@ _LISTENER = (
     "target group stickiness on TCP, TLS, UDP and TCP_UDP: InvalidLoadBalancerAction",
 )
 _ADDRESSES = ("IPv6 address types, fixed addresses: InvalidConfigurationRequest",)
+_CONDITIONS = "source-ip conditions of other address types than ipv4: InvalidConfigurationRequest"
 
 
 def _refused_attributes(*tables: Table) -> tuple[str, ...]:
@@ -81,13 +82,17 @@ REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
         "Elastic IP allocations: AllocationIdNotFound",
     ),
     ("elbv2", "SetSubnets"): _ADDRESSES,
+    ("elbv2", "SetIpAddressType"): ("IPv6 address types: InvalidConfigurationRequest",),
+    ("elbv2", "SetSecurityGroups"): (
+        "enforceSecurityGroupInboundRulesOnPrivateLinkTraffic off: InvalidConfigurationRequest",
+    ),
     ("elbv2", "CreateTargetGroup"): (
         "lambda and alb targets, GENEVE, QUIC, IPv6, target control ports: InvalidConfigurationRequest",
     ),
     ("elbv2", "CreateListener"): (*_ACTIONS, *_LISTENER),
     ("elbv2", "ModifyListener"): (*_ACTIONS, *_LISTENER),
-    ("elbv2", "CreateRule"): (*_ACTIONS, "transforms: InvalidConfigurationRequest"),
-    ("elbv2", "ModifyRule"): (*_ACTIONS, "transforms: ValidationError"),
+    ("elbv2", "CreateRule"): (*_ACTIONS, _CONDITIONS, "transforms: InvalidConfigurationRequest"),
+    ("elbv2", "ModifyRule"): (*_ACTIONS, _CONDITIONS, "transforms: ValidationError"),
     ("elbv2", "ModifyLoadBalancerAttributes"): _refused_attributes(APPLICATION, NETWORK),
     ("elbv2", "ModifyTargetGroupAttributes"): (
         *_refused_attributes(HTTP_TARGETS, STREAM_TARGETS),

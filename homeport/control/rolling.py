@@ -146,7 +146,7 @@ def is_protected(round_: Round, task: Task) -> bool:
     if not task.protection_enabled:
         return False
     round_.look_again(task.protection_expires_at)
-    return task.protection_expires_at is None or task.protection_expires_at > round_.now
+    return task.is_protected(round_.now)
 
 
 def watch_failures(round_: Round, view: View) -> None:

@@ -96,6 +96,10 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     def is_stopped(self) -> bool:
         return self.last_status is TaskStatus.STOPPED
 
+    def is_protected(self, now: float) -> bool:
+        """From scale-in. A protection that has run out counts as none, whether or not somebody has cleared it."""
+        return self.protection_enabled and (self.protection_expires_at is None or self.protection_expires_at > now)
+
     def container_arn(self, name: str) -> str:
         """Container ids are derived from task and name, so that none need be drawn or stored."""
         return f"{self.arn.replace(':task/', ':container/', 1)}/{derived_uuid(self.arn, name)}"

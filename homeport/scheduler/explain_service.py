@@ -234,11 +234,11 @@ def _surplus(facts: Facts) -> Iterator[str]:
     own = [task for task in kept(facts.tasks) if not _is_older(facts, task)]
     count = len(own) - facts.service.desired_count
     if count > 0 and facts.service.deployment_controller == "ECS":
-        yield f"{_tasks(count)} above the desired count{_guarded(own)}."
+        yield f"{_tasks(count)} above the desired count{_guarded(own, facts.now)}."
 
 
-def _guarded(tasks: Sequence[Task]) -> str:
-    protected = sum(task.protection_enabled for task in tasks)
+def _guarded(tasks: Sequence[Task], now: float) -> str:
+    protected = sum(task.is_protected(now) for task in tasks)
     return f" ({protected} protected from scale-in)" if protected else ""
 
 
@@ -246,7 +246,7 @@ def _leaving(facts: Facts) -> Iterator[str]:
     """Tasks that are in the way of the end: older ones, superfluous ones, and those that are stopping."""
     older = [task for task in kept(facts.tasks) if _is_older(facts, task)]
     if older:
-        yield f"{_tasks(len(older))} of older deployments{_guarded(older)}; {_keeper(facts)}."
+        yield f"{_tasks(len(older))} of older deployments{_guarded(older, facts.now)}; {_keeper(facts)}."
     stopping = [task for task in facts.tasks if task.desired_status is DesiredStatus.STOPPED]
     draining = [
         target.drain_until

@@ -54,7 +54,7 @@ def update_task_protection(
     expires_at = tx.now + 60.0 * minutes if request.protection_enabled else None
     changed: list[Task] = []
     for task in tasks:
-        if request.protection_enabled and not _is_protected(task, tx.now) and _blocks_deployment(tx, task):
+        if request.protection_enabled and not task.is_protected(tx.now) and _blocks_deployment(tx, task):
             failures.append(_blocked(task))
             continue
         protected = replace(task, protection_enabled=request.protection_enabled, protection_expires_at=expires_at)
@@ -69,7 +69,7 @@ def _blocks_deployment(tx: Tx, task: Task) -> bool:
     """Whether the service has more protected tasks than it wants tasks: none is protected anew until that is over."""
     service = tx.services.get(task.service_arn or "")
     others = tx.tasks.by(service_arn=task.service_arn)
-    protected = sum(_is_protected(other, tx.now) and not other.is_stopped for other in others)
+    protected = sum(other.is_protected(tx.now) and not other.is_stopped for other in others)
     return service is not None and protected > service.desired_count
 
 
@@ -105,13 +105,8 @@ def _find(
     return tasks, failures
 
 
-def _is_protected(task: Task, now: float) -> bool:
-    """A protection that has run out counts as none, whether or not somebody has cleared it."""
-    return task.protection_enabled and task.protection_expires_at is not None and task.protection_expires_at > now
-
-
 def _view(task: Task, now: float) -> shapes.ProtectedTask:
-    is_protected = _is_protected(task, now)
+    is_protected = task.is_protected(now)
     return shapes.ProtectedTask(
         task_arn=task.arn,
         protection_enabled=is_protected,
