@@ -60,6 +60,16 @@ class Site:
         )["service"]["serviceArn"]
         assert self.ended()["status"] == "SUCCESSFUL"
 
+    def remove(self):
+        """Nothing of it runs any more."""
+        self.live.ecs.delete_service(service="site", force=True)
+        until(self._is_gone, 30, what="nothing left")
+
+    def _is_gone(self):
+        arns = self.live.ecs.list_tasks(desiredStatus="STOPPED")["taskArns"]
+        tasks = self.live.ecs.describe_tasks(tasks=arns)["tasks"]
+        return all(task["lastStatus"] == "STOPPED" for task in tasks)
+
     def _group(self, elb, name, vpc):
         arn = elb.create_target_group(
             Name=name, Protocol="HTTP", Port=80, VpcId=vpc, HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2
@@ -138,7 +148,8 @@ def site(tmp_path_factory, test_image, functions):
     endpoint = f"http://127.0.0.1:{functions.server_address[1]}"
     live = Live(tmp_path_factory.mktemp("homeport"), server_options=[f"--lambda-endpoint={endpoint}"]).up()
     try:
-        yield Site(live)
+        yield (made := Site(live))
+        made.remove()
     finally:
         print(live.logs())
         live.down()

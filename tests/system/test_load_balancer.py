@@ -1,10 +1,9 @@
-"""Load balancers' data plane with a real Envoy: protocols, rules, and changes under load without one failed request."""
+"""Load balancers' data plane with a real Envoy: rules, and changes under load without one failed request."""
 
 import asyncio
 import contextlib
 import json
 import os
-import ssl
 import time
 
 import aiohttp
@@ -12,7 +11,6 @@ import pytest
 from msgspec.structs import replace
 
 from tests.balancing import (
-    a_certificate,
     a_listener,
     a_load_balancer,
     a_rule,
@@ -27,7 +25,6 @@ from tests.system.data_plane import (
     curl,
     http_target,
     scenario,
-    self_signed,
     under_load,
     until,
 )
@@ -206,144 +203,6 @@ async def test_target_when_it_refuses_connections_then_another_answers(plane):
         await serving(plane, group, *rows, a_listener(BALANCER, forward(group)))
         async with under_load(BALANCER):
             pass
-
-
-# ---- protocols ------------------------------------------------------------------------------------------------------
-
-
-@scenario
-async def test_https_when_several_certificates_then_chosen_by_name_and_replaced_under_load(plane):
-    group = a_target_group()
-    default, by_name, renewed = self_signed("default.test"), self_signed("a.test", "*.b.test"), self_signed("a.test")
-    rows = [a_certificate("default.test", *default), a_certificate("a.test", *by_name, names=("a.test", "*.b.test"))]
-    listener = a_listener(
-        BALANCER, forward(group), port=443, protocol="HTTPS", certificates=tuple(row.arn for row in rows)
-    )
-
-    async def seen(name):
-        return await asyncio.to_thread(_certificate_for, BALANCER.address, name)
-
-    async with http_target("one") as one:
-        await serving(plane, group, a_target(group, one), *rows, listener, a_listener(BALANCER, forward(group)))
-        assert await seen("a.test") == by_name[0]
-        assert await seen("x.b.test") == by_name[0]
-        assert await seen("other.test") == default[0]
-        arguments = ("-k", "--resolve", f"a.test:443:{BALANCER.address}", "https://a.test/", "-w", " %{http_version}")
-        assert await curl("--http2", *arguments) == "one 2"
-        assert await curl("--http1.1", *arguments) == "one 1.1"
-        failures = []
-        stop = asyncio.Event()
-
-        async def ask():
-            connector = aiohttp.TCPConnector(ssl=False)
-            async with aiohttp.ClientSession(connector=connector) as session:
-                while not stop.is_set():
-                    try:
-                        async with session.get(f"https://{BALANCER.address}/") as answer:
-                            assert answer.status == 200
-                            await answer.read()
-                    except (aiohttp.ClientError, AssertionError) as error:
-                        failures.append(repr(error))
-
-        clients = [asyncio.ensure_future(ask()) for _ in range(4)]
-        for pair in (renewed, by_name, renewed):
-            plane.put(a_certificate("a.test", *pair, names=("a.test",)))
-            await plane.applied()
-            await asyncio.sleep(0.2)
-        stop.set()
-        await asyncio.gather(*clients)
-        assert failures == []
-        await until_seen(seen, "a.test", renewed[0])
-
-
-async def until_seen(seen, name, wanted):
-    for _ in range(50):
-        if await seen(name) == wanted:
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("the renewed certificate is not served")
-
-
-def _certificate_for(address, name):
-    import socket
-
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with (
-        socket.create_connection((address, 443), 5) as plain,
-        context.wrap_socket(plain, server_hostname=name) as secure,
-    ):
-        return ssl.DER_cert_to_PEM_cert(secure.getpeercert(binary_form=True))
-
-
-@scenario
-async def test_websocket_when_its_target_drains_then_it_stays_open(plane):
-    group = a_target_group()
-    async with http_target("one") as one, aiohttp.ClientSession() as session:
-        target = a_target(group, one)
-        await serving(plane, group, target, a_listener(BALANCER, forward(group)))
-        async with session.ws_connect(f"{URL}/ws") as socket:
-            for change in (replace(target, state="draining"), None):
-                await socket.send_str("still here")
-                assert await asyncio.wait_for(socket.receive_str(), 5) == "still here"
-                plane.put(change) if change else plane.delete(target)
-                await plane.applied()
-            await socket.send_str("after removal")
-            assert await asyncio.wait_for(socket.receive_str(), 5) == "after removal"
-
-
-@scenario
-async def test_slow_answer_when_its_target_leaves_then_it_still_arrives(plane):
-    group = a_target_group()
-    async with http_target("one") as one:
-        target = a_target(group, one)
-        await serving(plane, group, target, a_listener(BALANCER, forward(group)))
-        answer = asyncio.ensure_future(curl(f"{URL}/slow?seconds=1.5"))
-        await asyncio.sleep(0.3)
-        plane.put(replace(target, state="draining"))
-        await plane.applied()
-        plane.delete(target)
-        await plane.applied()
-        assert await answer == "one"
-
-
-@scenario
-async def test_grpc_when_forwarded_over_tls_then_calls_and_streams_work(plane):
-    import grpc
-    import grpc.aio
-
-    async def echo(request, _context):
-        return b"echo " + request
-
-    async def count(request, _context):
-        for number in range(int(request)):
-            yield str(number).encode()
-
-    methods = {
-        "Echo": grpc.unary_unary_rpc_method_handler(echo),
-        "Count": grpc.unary_stream_rpc_method_handler(count),
-    }
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Test", methods),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    group = a_target_group(protocol_version="GRPC")
-    pair = self_signed("grpc.test")
-    row = a_certificate("grpc.test", *pair)
-    listener = a_listener(BALANCER, forward(group), port=443, protocol="HTTPS", certificates=(row.arn,))
-    try:
-        await serving(plane, group, a_target(group, port), row, listener)
-        credentials = grpc.ssl_channel_credentials(pair[0].encode())
-        options = [("grpc.ssl_target_name_override", "grpc.test")]
-        async with grpc.aio.secure_channel(f"{BALANCER.address}:443", credentials, options) as channel:
-            assert await channel.unary_unary("/test.Test/Echo")(b"x", timeout=5) == b"echo x"
-            assert [item async for item in channel.unary_stream("/test.Test/Count")(b"3", timeout=5)] == [
-                b"0",
-                b"1",
-                b"2",
-            ]
-    finally:
-        await server.stop(None)
 
 
 # ---- rules ----------------------------------------------------------------------------------------------------------

@@ -82,17 +82,24 @@ async def connections_under_load(port=1000):
     assert len(seen) > 50
 
 
+@contextlib.asynccontextmanager
+async def connection_to_one(plane, group):
+    """An open connection to the target `one`, which is served alone; gives its row, that of `two`, and the connection."""
+    async with tcp_target("one") as one, tcp_target("two") as two:
+        target, other = a_target(group, one), a_target(group, two)
+        await plane.serving(NETWORK, group, target, a_listener(NETWORK, forward(group), port=1000, protocol="TCP"))
+        connection = await connected()
+        assert await connection.says("a") == "one:a"
+        yield target, other, connection
+        connection.close()
+
+
 @pytest.mark.parametrize("is_cut", [True, False])
 def test_connections_when_their_target_has_drained_then_cut_only_if_the_group_says_so(is_cut):
     @scenario
     async def run(plane):
         group = a_target_group(protocol="TCP", attributes={ON_DEREGISTRATION: str(is_cut).lower()})
-        async with tcp_target("one") as one, tcp_target("two") as two:
-            leaving, staying = a_target(group, one), a_target(group, two)
-            listener = a_listener(NETWORK, forward(group), port=1000, protocol="TCP")
-            await plane.serving(NETWORK, group, leaving, listener)
-            connection = await connected()
-            assert await connection.says("a") == "one:a"
+        async with connection_to_one(plane, group) as (leaving, staying, connection):
             plane.put(staying, replace(leaving, state="draining"))
             await plane.applied()
             assert {await answered_by() for _ in range(10)} == {"two"}
@@ -104,7 +111,6 @@ def test_connections_when_their_target_has_drained_then_cut_only_if_the_group_sa
             assert (await connection.ended(CUT_SECONDS) is not None) is is_cut
             assert await connection.says("c") == (None if is_cut else "one:c")
             assert await other.says("d") == "two:d", "those of another target go on"
-            connection.close()
             other.close()
 
     run()
@@ -115,12 +121,7 @@ def test_connections_when_their_target_is_unhealthy_then_cut_only_if_the_group_s
     @scenario
     async def run(plane):
         group = a_target_group(protocol="TCP", attributes={ON_UNHEALTHY: str(is_cut).lower()})
-        async with tcp_target("one") as one, tcp_target("two") as two:
-            sick, well = a_target(group, one), a_target(group, two)
-            listener = a_listener(NETWORK, forward(group), port=1000, protocol="TCP")
-            await plane.serving(NETWORK, group, sick, listener)
-            connection = await connected()
-            assert await connection.says("a") == "one:a"
+        async with connection_to_one(plane, group) as (sick, well, connection):
             plane.put(well, replace(sick, state="unhealthy"))
             await plane.applied()
             assert {await answered_by() for _ in range(10)} == {"two"}
@@ -129,7 +130,6 @@ def test_connections_when_their_target_is_unhealthy_then_cut_only_if_the_group_s
             await plane.applied()
             await asyncio.sleep(0.4)
             assert {await answered_by() for _ in range(20)} == {"one", "two"}, "back when it is healthy again"
-            connection.close()
 
     run()
 
@@ -138,12 +138,7 @@ def test_connections_when_their_target_is_unhealthy_then_cut_only_if_the_group_s
 async def test_connections_when_their_target_drains_while_unhealthy_then_cut_at_the_end_of_that(plane):
     interval = {ON_UNHEALTHY: "false", "target_health_state.unhealthy.draining_interval_seconds": "30"}
     group = a_target_group(protocol="TCP", attributes=interval)
-    async with tcp_target("one") as one, tcp_target("two") as two:
-        sick, well = a_target(group, one), a_target(group, two)
-        listener = a_listener(NETWORK, forward(group), port=1000, protocol="TCP")
-        await plane.serving(NETWORK, group, sick, listener)
-        connection = await connected()
-        assert await connection.says("a") == "one:a"
+    async with connection_to_one(plane, group) as (sick, well, connection):
         plane.put(well, replace(sick, state="unhealthy.draining"))
         await plane.applied()
         assert {await answered_by() for _ in range(10)} == {"two"}
@@ -151,7 +146,6 @@ async def test_connections_when_their_target_drains_while_unhealthy_then_cut_at_
         plane.put(replace(sick, state="unhealthy"))
         await plane.applied()
         assert await connection.ended(CUT_SECONDS) is not None
-        connection.close()
 
 
 @scenario

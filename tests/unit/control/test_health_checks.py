@@ -6,122 +6,26 @@ import pytest
 from msgspec.structs import replace
 
 from homeport.base.ids import Ids
-from homeport.base.supervise import Supervisor
-from homeport.control.health_checks import HealthChecks, target_groups_in, used_groups
-from homeport.control.runner import Controller
+from homeport.control.health_checks import target_groups_in, used_groups
 from homeport.drivers.probe import Answered, Disturbed, Failed, TimedOut
-from homeport.drivers.probe.fake import FakeProber
-from homeport.model.container_instance import ContainerInstance
-from homeport.model.load_balancer import Listener, Rule, Target, TargetGroup, target_key
-from homeport.model.resources import Resources
+from homeport.model.load_balancer import Rule, TargetGroup, target_key
 from homeport.model.target_health import draining, health_check_of
-from homeport.shapes import ecs as shapes
 from homeport.store.journal import MemoryJournal
 from homeport.store.store import Store
-from tests.sim.loop import run_virtually
-
-HOST = "10.0.0.7"
-PREFIX = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
-GROUP = f"{PREFIX}targetgroup/web/0123456789abcdef"
-KEY = target_key(GROUP, "i-1", 8000)
-SETTINGS = {
-    "HealthCheckProtocol": "HTTP",
-    "HealthCheckPort": "traffic-port",
-    "HealthCheckIntervalSeconds": 10,
-    "HealthCheckTimeoutSeconds": 5,
-    "HealthyThresholdCount": 3,
-    "UnhealthyThresholdCount": 2,
-    "HealthCheckPath": "/ping",
-    "Matcher": {"HttpCode": "200,202,300-399"},
-}
-
-
-def a_group(arn=GROUP, protocol="HTTP", **more):
-    fields = {"name": "web", "port": 80, "vpc_id": "vpc-1", "target_type": "instance", "settings": SETTINGS}
-    return TargetGroup(arn=arn, protocol=protocol, created_at=1.0, **(fields | more))
-
-
-def a_target(number=0, group=GROUP, **more):
-    port = 8000 + number
-    fields = {"key": target_key(group, "i-1", port), "target_group_arn": group, "id": "i-1", "port": port}
-    return Target(**({"registered_at": 1.0} | fields | more))
-
-
-def forward_to(*groups):
-    return ({"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": arn} for arn in groups]}},)
-
-
-def a_listener(*groups):
-    arn = f"{PREFIX}listener/app/lb/1/2"
-    return Listener(
-        arn=arn, load_balancer_arn="lb", port=80, protocol="HTTP", default_actions=forward_to(*groups), created_at=1.0
-    )
-
-
-class World:
-    """A store, a controller with health checks only, and targets that answer as told."""
-
-    def __init__(self, clock, most=256, **group):
-        self.clock = clock
-        self.prober = FakeProber()
-        self.journal = MemoryJournal()
-        self.store = Store(self.journal, clock, Ids(random.Random(1)))
-        self.put("target_groups", a_group(**group))
-        self.put("listeners", a_listener(GROUP))
-        address = shapes.Attribute(name="homeport.address", value=HOST)
-        fields = {"cluster_arn": "c", "ec2_instance_id": "i-1", "registered": Resources(), "attributes": (address,)}
-        self.put("container_instances", ContainerInstance(arn="instance", **fields))
-        self.supervisor = Supervisor(clock)
-        self._most = most
-        self.start()
-
-    def start(self):
-        checks = HealthChecks(self.prober, self.supervisor, random.Random(1), self._most)
-        self.controller = Controller(self.store, self.clock, self.supervisor, (checks,))
-        self.controller.start()
-
-    def put(self, table, *rows):
-        def change(tx):
-            for row in rows:
-                getattr(tx, table).put(row)
-
-        self.store.update(change)
-
-    def target(self, key=KEY):
-        return self.store.read.targets.get(key)
-
-    @property
-    def told(self):
-        target = self.target()
-        return target.state, target.reason, target.description
-
-    async def close(self):
-        await self.controller.stop()
-        await self.supervisor.close()
-
-
-def virtually(**options):
-    """Runs the test's body with a world in virtual time."""
-
-    def decorate(body):
-        def test():
-            async def main(clock):
-                world = World(clock, **options)
-                await body(world)
-                assert not world.supervisor.failed.done()
-                await world.close()
-
-            run_virtually(main, seed=3)
-
-        test.__name__, test.__doc__ = body.__name__, body.__doc__
-        return test
-
-    return decorate
-
-
-HEALTHY = ("healthy", None, None)
-CHECKING = ("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
-REFUSED = ("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
+from tests.unit.control.health_world import (
+    CHECKING,
+    GROUP,
+    HEALTHY,
+    HOST,
+    KEY,
+    REFUSED,
+    SETTINGS,
+    a_group,
+    a_listener,
+    a_target,
+    forward_to,
+    virtually,
+)
 
 
 @virtually()
@@ -202,79 +106,6 @@ async def test_health_when_group_is_a_network_load_balancers_then_port_setting_a
     assert world.told == HEALTHY
     assert {(probe.protocol, probe.port) for probe in world.prober.probes} == {("TCP", 9000)}
     assert len(world.prober.probes) == 3
-
-
-DRAINS = {"target_health_state.unhealthy.draining_interval_seconds": "25"}
-
-
-async def failing(world):
-    """A target that was healthy and has just failed; gives the instant at which it is unhealthy for good."""
-    world.prober.answer(HOST, 8000)
-    world.put("targets", a_target())
-    await world.clock.sleep(1)
-    world.prober.answers[HOST, 8000] = Failed("refused")
-    while world.target().state == "healthy":
-        await world.clock.sleep(0.1)
-    assert world.told == ("unhealthy.draining", *REFUSED[1:])
-    return world.target().unhealthy_at
-
-
-@virtually(protocol="TCP", settings=SETTINGS | {"HealthyThresholdCount": 1}, attributes=DRAINS)
-async def test_health_when_the_group_has_a_draining_interval_then_unhealthy_exactly_after_it(world):
-    at = await failing(world)
-    assert 24.8 <= at - world.clock.now() <= 25
-    await world.clock.sleep(at - world.clock.now() - 0.01)
-    assert world.target().state == "unhealthy.draining"
-    await world.clock.sleep(0.02)
-    assert world.told == REFUSED
-    assert world.target().unhealthy_at is None
-    await world.clock.sleep(100)
-    assert world.told == REFUSED, "it drains once"
-
-
-@virtually(protocol="TCP", settings=SETTINGS | {"HealthyThresholdCount": 2}, attributes=DRAINS)
-async def test_health_when_it_recovers_while_it_drains_then_healthy_and_drains_anew_next_time(world):
-    await failing(world)
-    world.prober.answer(HOST, 8000)
-    await world.clock.sleep(22)
-    assert world.told == HEALTHY
-    assert world.target().unhealthy_at is None
-    await world.clock.sleep(30)
-    world.prober.answers[HOST, 8000] = Failed("refused")
-    await world.clock.sleep(22)
-    assert world.target().state == "unhealthy.draining"
-
-
-@virtually(protocol="TCP", settings=SETTINGS | {"HealthyThresholdCount": 1}, attributes=DRAINS)
-async def test_health_when_the_check_hangs_then_draining_ends_in_time_all_the_same(world):
-    at = await failing(world)
-
-    async def hang(probe):
-        await world.clock.sleep(1000)
-        return Failed("refused")
-
-    world.prober.answers[HOST, 8000] = hang
-    await world.clock.sleep(at - world.clock.now() + 0.01)
-    assert world.told == REFUSED
-
-
-@virtually(protocol="TCP", settings=SETTINGS | {"HealthyThresholdCount": 1}, attributes=DRAINS)
-async def test_health_when_the_server_starts_again_or_the_interval_is_taken_away_then_draining_goes_on_or_ends(world):
-    at = await failing(world)
-    await world.controller.stop()
-    world.start()
-    await world.clock.sleep(5)
-    assert (world.target().state, world.target().unhealthy_at) == ("unhealthy.draining", at)
-    world.put("target_groups", a_group(protocol="TCP"))
-    await world.clock.sleep(0.1)
-    assert world.told == REFUSED
-
-
-@virtually(protocol="TCP", attributes=DRAINS)
-async def test_health_when_a_new_target_never_answers_then_it_has_nothing_to_drain(world):
-    world.put("targets", a_target())
-    await world.clock.sleep(40)
-    assert world.told == REFUSED
 
 
 @virtually()
