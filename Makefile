@@ -1,8 +1,9 @@
 # One command each. `make demo` and `make test` do all the set-up a fresh Debian/Ubuntu machine needs.
 PY := .venv/bin/python
 SEEDS ?= 200
+ROUNDS ?= 10
 
-.PHONY: setup docker tools demo test sim system check bench generate docs lock clean
+.PHONY: setup docker tools demo test sim fuzz system check bench generate docs lock clean
 
 setup: .venv/.done
 .venv/.done: pyproject.toml constraints.txt scripts/setup-venv
@@ -25,6 +26,11 @@ test: setup docker tools check      ## every test
 
 sim: setup                    ## whole regions in virtual time, with faults; SEEDS=200
 	$(PY) -m tests.sim --seeds $(SEEDS)
+
+fuzz: setup                   ## every property with examples nobody has tried; ROUNDS=10
+	for round in $$(seq $(ROUNDS)); do \
+	  $(PY) -m pytest tests/unit tests/wire tests/api tests/contract -m hypothesis \
+	    --hypothesis-profile fuzz -n 2 --dist loadfile || exit; done
 
 system: setup docker tools          ## real processes, real containers, real kills
 	$(PY) -m pytest tests/system -p no:randomly --timeout 400 -n 3 --dist loadfile
