@@ -184,6 +184,14 @@ async def until(condition, seconds=10, what="condition"):
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
+async def eventually(ask, wanted, seconds=10):
+    """Until `await ask()` gives what is wanted: Envoy's threads take up a change one by one, and tell nobody."""
+    deadline = time.monotonic() + seconds
+    while (found := await ask()) != wanted:
+        assert time.monotonic() < deadline, f"{found!r} for {seconds} s, not {wanted!r}"
+        await asyncio.sleep(0.02)
+
+
 @contextlib.asynccontextmanager
 async def http_target(name, host="127.0.0.1"):
     """An HTTP/1.1 server that says its name; gives the port.

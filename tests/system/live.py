@@ -1,11 +1,13 @@
 """A running Homeport on this machine for tests: real processes, real ports, the real engine."""
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import boto3
@@ -31,6 +33,26 @@ def until(condition, seconds=30.0, every=0.05, what="condition"):
             return value
         time.sleep(every)
     raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def page_of(url):
+    """The page, once its server has come up: a container runs a moment before what is in it listens."""
+
+    def asked():
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.read()
+        except OSError:
+            return None
+
+    return until(asked, 10, what=url)
+
+
+def listens(port):
+    """Whether something takes connections at this port of the loopback."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
 
 
 class Live:

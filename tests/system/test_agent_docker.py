@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from homeport.base.ids import system_ids
 from homeport.drivers.engine.docker import DockerEngine
 from homeport.shapes import acs
 from tests.system.images import DOCKER_HOST, TEST_IMAGE, build_test_image
+from tests.system.live import page_of
 from tests.unit.agent.host_world import KeptCredentials
 from tests.unit.agent.scripted import ScriptedBackend, a_container, a_task
 
@@ -120,13 +120,10 @@ def test_task_runs_with_limits_ports_and_environment_and_exits(host: DockerHost)
             await host.reported(task.arn, "RUNNING")
             report = host.backend.reports(task.arn)[-1]
             (binding,) = report.containers[0].network_bindings
-            await asyncio.sleep(0.3)
             url = f"http://127.0.0.1:{binding.host_port}/"
-            page = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=5).read())
-            assert page == b"hello\n"
-            record = agent.tasks.by_arn(task.arn).containers[0]
-            assert record.ip_addresses
-            assert record.pid
+            assert await asyncio.to_thread(page_of, url) == b"hello\n"
+            await host.until(lambda: agent.tasks.by_arn(task.arn).containers[0].pid)
+            assert agent.tasks.by_arn(task.arn).containers[0].ip_addresses
             await host.reported(task.arn, "STOPPED")
         stopped = host.backend.container(task.arn, "main")
         assert (stopped.exit_code, stopped.reason) == (7, None)
@@ -201,8 +198,9 @@ def test_containers_survive_their_agent_and_are_adopted(host: DockerHost) -> Non
             host.backend.payload(stays, goes)
             await host.reported(stays.arn, "RUNNING")
             await host.reported(goes.arn, "RUNNING")
+            await host.until(lambda: agent.tasks.by_arn(stays.arn).containers[0].pid)
             before = agent.tasks.by_arn(stays.arn).containers[0]
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.5)  # `goes` ends while nobody looks
         async with host.running() as agent:
             await host.reported(goes.arn, "STOPPED")
             assert host.backend.container(goes.arn, "main").exit_code == 4

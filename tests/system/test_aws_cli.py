@@ -3,9 +3,8 @@
 import json
 import subprocess
 import time
-import urllib.request
 
-from tests.system.live import BIN, IMAGE, until
+from tests.system.live import BIN, IMAGE, page_of, until
 
 WEB = "mkdir -p /www; echo hello > /www/index.html; echo ready; httpd -p 8080 -h /www; trap 'echo bye; exit 3' TERM; while :; do sleep 0.1; done"
 
@@ -62,7 +61,7 @@ def test_task_when_run_by_the_cli_then_ports_logs_health_and_exit_codes_are_real
     web = next(container for container in task["containers"] if container["name"] == "web")
     assert web["healthStatus"] == "HEALTHY"
     port = web["networkBindings"][0]["hostPort"]
-    assert urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).read() == b"hello\n"
+    assert page_of(f"http://127.0.0.1:{port}/") == b"hello\n"
     assert arn in live.aws("ecs", "list-tasks", "--started-by", "me")["taskArns"]
 
     stopped = live.aws("ecs", "stop-task", "--task", arn, "--reason", "seen enough")["task"]

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.balancing import a_certificate, a_listener, a_load_balancer, a_target, a_target_group, forward
-from tests.system.data_plane import UdpEcho, scenario, self_signed, tcp_target, udp_ask
+from tests.system.data_plane import UdpEcho, eventually, scenario, self_signed, tcp_target, udp_ask
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="addresses need root")
 NETWORK = a_load_balancer("net", kind="network", address="172.31.240.29")
@@ -73,8 +73,7 @@ async def test_network_when_weights_change_then_new_connections_follow_and_open_
         assert await reader.read(100) == b"blue:1"
         plane.put(replace(listener, default_actions=(forward(blue, green, weights=[0, 1]),)))
         await plane.applied()
-        await asyncio.sleep(0.3)
-        assert await ask(1000) == b"green:hello"
+        await eventually(lambda: ask(1000), b"green:hello")
         writer.write(b"2")
         assert await asyncio.wait_for(reader.read(100), 5) == b"blue:2"
         writer.close()

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.balancing import a_certificate, a_listener, a_load_balancer, a_target, a_target_group, forward
-from tests.system.data_plane import curl, http_target, scenario, self_signed
+from tests.system.data_plane import curl, eventually, http_target, scenario, self_signed
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="addresses need root")
 BALANCER = a_load_balancer(address="172.31.240.30")
@@ -62,15 +62,7 @@ async def test_https_when_several_certificates_then_chosen_by_name_and_replaced_
         stop.set()
         await asyncio.gather(*clients)
         assert failures == []
-        await until_seen(seen, "a.test", renewed[0])
-
-
-async def until_seen(seen, name, wanted):
-    for _ in range(50):
-        if await seen(name) == wanted:
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("the renewed certificate is not served")
+        await eventually(lambda: seen("a.test"), renewed[0])
 
 
 def _certificate_for(address, name):

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.balancing import a_certificate, a_listener, a_load_balancer, a_target, a_target_group, forward
-from tests.system.data_plane import scenario, self_signed, tcp_target, until
+from tests.system.data_plane import eventually, scenario, self_signed, tcp_target, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="addresses need root")
 NETWORK = a_load_balancer("net", kind="network", address="172.31.240.21")
@@ -59,6 +59,10 @@ async def answered_by(port=1000, **more):
     answer = await connection.says("x")
     connection.close()
     return answer.partition(":")[0] if answer else None
+
+
+async def all_that_answer():
+    return {await answered_by() for _ in range(20)}
 
 
 @contextlib.asynccontextmanager
@@ -128,8 +132,7 @@ def test_connections_when_their_target_is_unhealthy_then_cut_only_if_the_group_s
             assert (await connection.ended(CUT_SECONDS) is not None) is is_cut
             plane.put(sick)
             await plane.applied()
-            await asyncio.sleep(0.4)
-            assert {await answered_by() for _ in range(20)} == {"one", "two"}, "back when it is healthy again"
+            await eventually(all_that_answer, {"one", "two"})
 
     run()
 
