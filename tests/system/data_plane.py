@@ -231,12 +231,16 @@ async def _echo(request):
 @contextlib.asynccontextmanager
 async def tcp_target(name, **more):
     """Answers each connection with its name and what it got first (a PROXY header, if there is one)."""
+    connections = set()
 
     async def handle(reader, writer):
-        with contextlib.suppress(OSError):
-            while data := await reader.read(4096):
-                writer.write(name.encode() + b":" + data)
-                await writer.drain()
+        connections.add(asyncio.current_task())
+        try:
+            with contextlib.suppress(OSError):
+                while data := await reader.read(4096):
+                    writer.write(name.encode() + b":" + data)
+                    await writer.drain()
+        finally:
             writer.close()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0, **more)
@@ -244,6 +248,9 @@ async def tcp_target(name, **more):
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
 
 
 class UdpEcho(asyncio.DatagramProtocol):
