@@ -4,7 +4,7 @@ import os
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # botocore must find neither a developer's configuration nor a metadata service.
 os.environ.update(
@@ -12,9 +12,10 @@ os.environ.update(
 )
 
 # `make test` tries the same examples on every machine, so that a change is judged by the change alone; `make fuzz`
-# looks for new ones. What it finds becomes an example of the property's own.
-settings.register_profile("fixed", derandomize=True)
-settings.register_profile("fuzz", database=None)
+# looks for new ones. How fast a machine is tells nothing of a property, and all its examples may meet in one region.
+_COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+settings.register_profile("fixed", _COMMON, derandomize=True)
+settings.register_profile("fuzz", _COMMON, database=None)
 settings.load_profile("fixed")
 
 # Tests look at answers, not at the log; warnings and worse stay visible.

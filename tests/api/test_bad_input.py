@@ -13,7 +13,7 @@ import pytest
 from botocore import auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeport.api.codecs import service_model
@@ -304,7 +304,7 @@ ANY = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(data=st.data())
 def test_anything_when_it_has_the_members_of_the_model_but_any_values_then_answers_or_declares(shared, data):
     service, spec = data.draw(st.sampled_from(OPERATIONS)).values
@@ -314,14 +314,14 @@ def test_anything_when_it_has_the_members_of_the_model_but_any_values_then_answe
     check(shared, service, spec, value)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(body=st.binary(max_size=40) | st.text(alphabet='{}[]":,0ae\\u', max_size=20).map(str.encode))
 def test_body_when_it_is_any_bytes_then_answers_or_declares(shared, body):
     service = ecs_shapes.SERVICE
     check(shared, service, service.operations["RunTask"], body)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(fields=st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3))
 def test_query_when_it_has_any_fields_then_they_are_not_looked_at(shared, fields):
     from urllib.parse import urlencode

@@ -1,7 +1,7 @@
 """Names, ids and ARNs: every form finds the same row, and no text does worse than a modelled error."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeport.api.ecs import find
@@ -30,7 +30,7 @@ def tables(region):
 
 
 @given(text=texts)
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=200)
 def test_find_when_given_any_text_then_a_row_or_a_modelled_error(ctx, tables, text):
     cluster = find.find_cluster(ctx, tables, None)
     lookups = (

@@ -59,7 +59,7 @@ def test_signature_when_in_the_url_then_served(shared):
     assert shared.call(request).status == 200
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     path=st.lists(st.text(max_size=8), max_size=4),
     query=st.lists(st.tuples(st.text(min_size=1, max_size=6), st.text(max_size=6)), max_size=4),
@@ -82,7 +82,7 @@ def test_signature_when_botocore_signs_anything_then_it_verifies(shared, path, q
     assert identity.access_key_id == ROOT_KEY_ID
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_signature_when_anything_signed_is_changed_then_refused(shared, data):
     request = signed(url=ENDPOINT + "/?a=b&c=d")
@@ -310,7 +310,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     path=GARBAGE, query=GARBAGE | st.just("X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a/b/c/d/aws4_request"),
     headers=st.dictionaries(

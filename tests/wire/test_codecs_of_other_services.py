@@ -113,7 +113,7 @@ def without_empty(value):
     return value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.binary(max_size=60)
     | st.recursive(st.integers() | st.floats() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=3)).map(
@@ -131,7 +131,7 @@ def test_cbor_when_it_is_anything_then_read_or_refused(body):
 FIELD = st.text(alphabet="ab.1MetricDataember", min_size=1, max_size=30)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.dictionaries(
         FIELD | st.sampled_from(["MetricData.member.1.MetricName", "MetricData", "MetricData.member"]),

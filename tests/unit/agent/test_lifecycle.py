@@ -284,7 +284,7 @@ def risen(before: TaskRecord, after: TaskRecord) -> bool:
     return after.known >= before.known and after.desired >= before.desired and all(b.known >= a.known for a, b in pairs)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data(), tasks())
 def test_statuses_only_rise_and_a_stopped_task_converges(data, task) -> None:
     now = NOW

@@ -31,7 +31,7 @@ EVENTS = (
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), strategy=st.sampled_from(["BLUE_GREEN", "LINEAR", "CANARY"]))
 def test_service_when_anything_happens_then_it_ends_on_one_revision_with_all_traffic(seed, strategy):
     rng = random.Random(seed)

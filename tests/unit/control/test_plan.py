@@ -90,7 +90,7 @@ def test_batches_when_tasks_are_large_then_cut_by_size_and_a_huge_one_goes_alone
     assert list(in_batches([])) == []
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(st.sampled_from(list(TaskStatus)[1:-1]), st.booleans(), st.booleans(), st.booleans(), st.booleans()),

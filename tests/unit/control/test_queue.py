@@ -96,7 +96,7 @@ def test_done_when_backoff_and_a_time_then_the_sooner_counts():
     assert queue.next_at() == 0.05
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["add", "at", "take", "done", "fail"]), st.sampled_from("abc"), st.integers(0, 5)),

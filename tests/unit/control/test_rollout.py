@@ -117,7 +117,7 @@ def test_round_when_starts_are_held_back_then_nothing_starts_and_nothing_healthy
     assert (plan.start, plan.stop) == (0, ())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 2**32), st.integers(0, 8), st.integers(0, 100), st.integers(100, 250))
 def test_rollout_when_health_is_random_then_limits_hold_and_it_converges(seed, desired, minimum, maximum):
     """Random starts, health flaps and crashes for 60 rounds, then calm: never past the limits, and it ends."""

@@ -104,7 +104,7 @@ def lose(world, arn):
     world.update(change)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     minimum=st.sampled_from((0, 30, 50, 100)),

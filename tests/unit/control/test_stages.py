@@ -317,7 +317,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(config=CONFIGURATIONS, events=EVENTS, has_blue=st.booleans(), others=st.integers(0, 2))
 def test_attempt_when_anything_happens_then_it_ends_with_all_traffic_on_one_revision(config, events, has_blue, others):
     machine = Machine(config, has_blue=has_blue, others=others)

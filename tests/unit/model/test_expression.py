@@ -262,7 +262,7 @@ words = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.lists(words, max_size=12).map(" ".join), st.lists(words, max_size=8).map("".join), st.text()))
 def test_parse_when_given_anything_then_a_truth_value_or_an_expression_error(text):
     try:
@@ -284,7 +284,7 @@ compound = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(compound)
 def test_matches_when_expressions_are_composed_then_as_their_parts(text_and_value):
     text, value = text_and_value

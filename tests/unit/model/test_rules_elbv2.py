@@ -24,7 +24,7 @@ TABLES = (
     attributes.HTTPS_LISTENER,
     attributes.TCP_LISTENER,
 )
-quick = settings(max_examples=100, deadline=None)
+quick = settings(max_examples=100)
 
 
 def test_default_rule_when_named_then_leads_back_to_its_listener():

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from math import ceil
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from homeport.model.rules.deployment_configuration import check_configuration, merged_configuration, new_configuration
@@ -41,7 +41,6 @@ GIVEN = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(updates=st.lists(GIVEN, max_size=4))
 def test_configuration_when_updated_again_and_again_then_always_complete_and_legal(updates):
     configuration = new_configuration(None, "REPLICA")
@@ -63,7 +62,6 @@ def test_configuration_when_nothing_is_given_then_the_very_same():
     assert (configuration.minimum_healthy_percent, configuration.maximum_percent) == (0, 100)
 
 
-@settings(deadline=None)
 @given(desired=st.integers(0, 5000), tenths=st.integers(0, 1000))
 def test_computed_count_when_scaled_by_tenths_of_a_percent_then_exact_and_rounded_up(desired, tenths):
     assert computed_count(desired, tenths / 10) == ceil(Fraction(desired * tenths, 1000))

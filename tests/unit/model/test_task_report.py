@@ -256,7 +256,7 @@ RANK = {"PENDING": 0, "RUNNING": 1, "STOPPED": 2}
 
 
 @given(st.lists(REPORTS, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_reports_when_arbitrary_then_statuses_rise_versions_count_and_repeats_are_silent(reports):
     task = a_task(Container(name="main", image="i"), Container(name="side", image="i", essential=False))
     for number, each in enumerate(reports):

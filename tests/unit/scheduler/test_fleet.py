@@ -115,7 +115,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps)
 def test_fleet_when_transactions_succeed_and_fail_then_it_equals_a_new_one(history):
     """Each step is a transaction of puts and deletes (by ARN) that may fail at its end."""

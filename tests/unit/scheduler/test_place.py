@@ -333,7 +333,7 @@ roomy_wanted = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.one_of(
         st.tuples(some_instances, st.lists(some_wanted, min_size=1, max_size=4)),

@@ -143,7 +143,7 @@ def test_durable_when_the_commit_fails_then_every_waiter_and_all_later_ones_are_
     assert [row.arn for row in reload(tmp_path / "j.db")[0]] == ["t0"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.lists(st.one_of(some_tasks, st.sampled_from(["t0", "t1", "t2"])), max_size=4), max_size=6))
 def test_reload_when_any_history_was_durable_then_the_same_rows(tmp_path_factory, history):
     path = tmp_path_factory.mktemp("journal") / "j.db"

@@ -119,7 +119,7 @@ INDEXES = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(writes, st.booleans()), max_size=8))
 def test_store_when_transactions_succeed_and_fail_then_it_equals_a_dictionary_and_its_own_reload(history):
     """A write is a row to put or a key to delete; a transaction may fail after its last write."""
