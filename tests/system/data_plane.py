@@ -26,6 +26,7 @@ from homeport.cli.supervisor import Keeper
 from homeport.control.balancer import BalancerReconciler
 from homeport.control.balancer_configuration import Surroundings
 from homeport.control.runner import Controller
+from homeport.control.served import Served
 from homeport.drivers.balancer.envoy import EnvoyBalancer
 from homeport.drivers.network.addresses import LoopbackAddresses, release
 from homeport.drivers.network.fake import FakeHostNames
@@ -52,7 +53,10 @@ class ControlPlane:
         self._supervisor = Supervisor(clock)
         self.balancer = EnvoyBalancer(data_dir, self._supervisor)
         around = Surroundings(open_key=lambda sealed: sealed, log_dir=data_dir / "access-logs")
-        reconciler = BalancerReconciler(self.balancer, LoopbackAddresses(data_dir), FakeHostNames(), around)
+        self.served = Served()
+        reconciler = BalancerReconciler(
+            self.balancer, LoopbackAddresses(data_dir), FakeHostNames(), around, self.served
+        )
         self._controller = Controller(store, clock, self._supervisor, [reconciler])
 
     async def start(self):
@@ -116,17 +120,14 @@ class DataPlane:
         await self.applied()
 
     async def applied(self):
-        """Until what is in the store is served."""
-        from homeport.control.balancer_configuration import configurations, whole
+        """Until Envoy has taken what is in the store; its threads take it up a moment later."""
+        wanted = self.store.version
 
-        around = Surroundings(open_key=lambda sealed: sealed, log_dir=self.data_dir / "access-logs")
-        from homeport.drivers.balancer.process import cutting_path
-        from homeport.drivers.balancer.resources import render
+        def is_served():
+            arns = [row.arn for row in self.store.read.load_balancers]
+            return self.control.served.version_of(arns) >= wanted
 
-        configuration = whole(configurations(self.store.read, around).values())
-        wanted = render(configuration, str(cutting_path(self.data_dir)))
-        discovery = self.control.balancer._discovery
-        await until(lambda: tuple(discovery._rendered.values()) == tuple(wanted), 8, "applied")
+        await until(is_served, 15, "applied")
         await asyncio.sleep(0.05)
 
     def envoy_pid(self):
