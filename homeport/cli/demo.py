@@ -16,13 +16,12 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from homeport.cli import local
+from homeport.cli.console import new_console
 from homeport.cli.demo_image import DEMO_IMAGE, build_demo_image
 from homeport.cli.demo_load import Visitors
 
-console = Console(highlight=False)
+console = new_console()
 _PORT = 8080
 _GROUP = "/demo/web"
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from homeport.base.local import is_running, read_state
+from homeport.cli.console import new_console
 from homeport.drivers.balancer.process import binary
 
 _DISK_GIB_LEAST = 5
@@ -48,7 +48,7 @@ def _print(findings: list[Finding]) -> None:
             finding.subject,
             finding.fact + (f"\n[dim]→ {finding.remedy}[/]" if finding.remedy else ""),
         )
-    Console(highlight=False).print(table)
+    new_console().print(table)
 
 
 def _findings(data_dir: Path, port: int) -> Iterator[Finding]:

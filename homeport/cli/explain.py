@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from homeport.cli import local
+from homeport.cli.console import new_console
 
 
 def show_explanation(data_dir: Path, task_definition: str, cluster: str, more: bytes, *, as_json: bool) -> int:
@@ -18,7 +18,7 @@ def show_explanation(data_dir: Path, task_definition: str, cluster: str, more: b
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
         return 0 if answer.get("placeable") else 1
-    console = Console(highlight=False)
+    console = new_console()
     console.print(answer.get("summary", ""))
     table = Table("container instance", "can take it", "reasons", box=None, pad_edge=False)
     for instance in answer.get("containerInstances", []):

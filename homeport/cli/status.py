@@ -11,6 +11,7 @@ from rich.table import Table
 
 from homeport.base.local import is_running, read_state
 from homeport.cli import local
+from homeport.cli.console import new_console
 
 _DESCRIBED_AT_ONCE = 10
 _MOST_SERVICES = 40
@@ -150,7 +151,7 @@ def show_status(data_dir: Path, *, as_json: bool) -> int:
         table.add_row(name, f"pid {state['pid']}" if state["running"] else "[red]not running[/]")
     table.add_row("instance", facts["agent"]["containerInstanceArn"] or "–")
     table.add_row("data", facts["dataDir"])
-    console = Console(highlight=False)
+    console = new_console()
     console.print(table)
     if facts["services"]:
         _print_services(console, facts["services"])

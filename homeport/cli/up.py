@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-from rich.console import Console
 
 from homeport.base.local import is_running, read_state
 from homeport.cli import local
+from homeport.cli.console import new_console
 from homeport.cli.ports import agent_port_options
 from homeport.cli.supervisor import release_host
 
-console = Console(stderr=True, highlight=False)
+console = new_console(stderr=True)
 
 
 class UpOptions(NamedTuple):
