@@ -6,10 +6,11 @@ most telling comes first: what has ended, what holds starts back, what lacks roo
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
-from homeport.model.deployment import Deployment, ServiceDeployment
+from homeport.model.deployment import ENDED, Deployment, ServiceDeployment
 from homeport.model.load_balancer import Target
 from homeport.model.rules.task_sets import computed_count
 from homeport.model.service import Service, TaskSet
@@ -21,14 +22,13 @@ from homeport.scheduler.explain import Explanation
 SETTLING_SECONDS = 40.0
 #: Above these, times are told in minutes and in hours.
 _MOST_SECONDS, _MOST_MINUTES = 180, 180
-_OVER = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
 
 
 class Facts(NamedTuple):
     """Rows about one service. `tasks` are those that have not STOPPED, `targets` theirs by task ARN.
 
-    `failure`: the task that failed last (`last_failure`). `placement`: a dry run of placing what is missing, where
-    something is. `now` in epoch seconds.
+    `failure`: the task that failed last (`last_failure`). `placements`: dry runs of placing what is `lacking`, by
+    deployment or task set. `draining`: ARNs of the container instances that drain. `now` in epoch seconds.
     """
 
     service: Service
@@ -37,14 +37,43 @@ class Facts(NamedTuple):
     task_sets: tuple[TaskSet, ...]
     tasks: tuple[Task, ...]
     targets: dict[str, Sequence[Target]]
-    placement: Explanation | None
     now: float
+    placements: Mapping[str, Explanation] = MappingProxyType({})
+    draining: Collection[str] = frozenset()
     failure: Task | None = None
 
 
 def kept(tasks: Sequence[Task]) -> list[Task]:
     """Tasks that are to run."""
     return [task for task in tasks if task.desired_status is DesiredStatus.RUNNING]
+
+
+def lacking(facts: Facts) -> dict[str, int]:
+    """How many tasks deployments and task sets have too few, by id: what is not there, and what is to be replaced.
+
+    A task that has to go, because of its container instance or its deployment, is none that they have.
+    """
+    sound = [task for task in kept(facts.tasks) if not _is_draining(facts, task)]
+    own = Counter(task.started_by for task in sound)
+    counts = {
+        owner: count - (len(sound) if facts.service.scheduling_strategy == "DAEMON" else own[owner])
+        for owner, count in _wanted(facts).items()
+    }
+    return {owner: count for owner, count in counts.items() if count > 0}
+
+
+def _wanted(facts: Facts) -> dict[str, int]:
+    """How many tasks each is to have in the end; one that has failed gets no more."""
+    service, primary = facts.service, _primary(facts)
+    if service.deployment_controller == "EXTERNAL":
+        return {each.id: computed_count(service.desired_count, each.scale_percent) for each in facts.task_sets}
+    if _staged(facts) is not None:
+        return {each.id: each.desired_count for each in facts.deployments}
+    return {} if primary is None or primary.rollout_state == "FAILED" else {primary.id: service.desired_count}
+
+
+def _is_draining(facts: Facts, task: Task) -> bool:
+    return task.container_instance_arn in facts.draining
 
 
 def last_failure(tasks: Iterable[Task], deployment_ids: Collection[str]) -> Task | None:
@@ -72,6 +101,7 @@ def waits_of(facts: Facts) -> tuple[str, ...]:
         *_starting(facts),
         *_checks(facts),
         *_surplus(facts),
+        *_on_draining_instances(facts),
         *_leaving(facts),
     )
     return (*waits, *_failure(facts)) if waits else ()
@@ -80,11 +110,19 @@ def waits_of(facts: Facts) -> tuple[str, ...]:
 def steady_sentence(facts: Facts) -> str:
     """What to say of a service that waits for nothing."""
     count = len(kept(facts.tasks))
-    return f"The service is steady: {count} of {facts.service.desired_count} tasks run and pass their checks."
+    if not count:
+        return "The service is steady: it is to run no tasks."
+    if count == 1:
+        return "The service is steady: its task runs and passes its checks."
+    return f"The service is steady: its {count} tasks run and pass their checks."
 
 
 def _tasks(count: int) -> str:
     return "1 task is" if count == 1 else f"{count} tasks are"
+
+
+def _of(count: int, total: int, what: str, *, one: str, more: str) -> str:
+    return f"{count} of {total} {what} {one if count == 1 else more}"
 
 
 def _has(count: int) -> str:
@@ -108,12 +146,18 @@ def _primary(facts: Facts) -> Deployment | None:
     return next((each for each in facts.deployments if each.id == facts.service.primary_deployment_id), None)
 
 
+def _staged(facts: Facts) -> ServiceDeployment | None:
+    """The deployment in stages that is under way, if there is one."""
+    attempt = facts.attempt
+    return attempt if attempt is not None and attempt.stage is not None and attempt.status not in ENDED else None
+
+
 def _attempt(facts: Facts) -> Iterator[str]:
     """A deployment that has failed, is going back, or stands at a stage."""
     primary, attempt = _primary(facts), facts.attempt
     if primary is not None and primary.rollout_state == "FAILED":
         yield f"Deployment {primary.id} has failed and launches no more tasks: {primary.rollout_state_reason}"
-    if attempt is None or attempt.status in _OVER:
+    if attempt is None or attempt.status in ENDED:
         return
     if attempt.rollback_started_at is not None:
         yield f"The deployment is rolling back to {attempt.rollback_deployment_id}: {attempt.rollback_reason}"
@@ -131,18 +175,23 @@ def _attempt(facts: Facts) -> Iterator[str]:
 
 def _throttle(facts: Facts) -> Iterator[str]:
     for each in facts.deployments:
-        if each.start_after is not None and each.start_after > facts.now:
-            yield (
-                f"Deployment {each.id} starts no tasks for another {_seconds(each.start_after, facts.now)}:"
-                f" {_held_by(each)}."
-            )
+        if (until := _held_until(each, facts.now)) is not None:
+            yield f"Deployment {each.id} starts no tasks for another {_seconds(until, facts.now)}: {_held_by(each)}."
+    for task_set in facts.task_sets:
+        if (until := _held_until(task_set, facts.now)) is not None:
+            why = _held_by(task_set)
+            yield f"Task set {task_set.id} starts no tasks for another {_seconds(until, facts.now)}: {why}."
 
 
-def _held_by(deployment: Deployment) -> str:
+def _held_until(row: Deployment | TaskSet, now: float) -> float | None:
+    return row.start_after if row.start_after is not None and row.start_after > now else None
+
+
+def _held_by(row: Deployment | TaskSet) -> str:
     """What holds back its starts: tasks that never ran, or tasks that exited as soon as they did."""
-    if not deployment.start_failures:
+    if not row.start_failures:
         return "its tasks exit as soon as they run"
-    return f"{_times(deployment.start_failures)} its tasks stopped before they ran"
+    return f"{_times(row.start_failures)} its tasks stopped before they ran"
 
 
 def _times(count: int) -> str:
@@ -160,34 +209,56 @@ def _failure(facts: Facts) -> Iterator[str]:
 
 
 def _missing(facts: Facts) -> Iterator[str]:
-    """Tasks that are not there, and whether there is room for them."""
+    """Tasks that are not there, or are not replaced yet, and whether there is room for them."""
     if facts.service.deployment_controller == "EXTERNAL":
         yield from _missing_of_task_sets(facts)
+    elif _staged(facts) is not None:
+        for owner, count in lacking(facts).items():
+            wanted = _wanted(facts)[owner]
+            yield f"Deployment {owner} wants {_number(wanted)} and lacks {count}.{_room(facts, owner)}"
+    else:
+        yield from _missing_of_service(facts)
+
+
+def _number(count: int) -> str:
+    return "1 task" if count == 1 else f"{count} tasks"
+
+
+def _room(facts: Facts, owner: str) -> str:
+    placement = facts.placements.get(owner)
+    return f" {placement.summary}" if placement is not None else ""
+
+
+def _missing_of_service(facts: Facts) -> Iterator[str]:
+    """Of a service that is what it should be or becomes so task by task."""
+    wanted = facts.service.desired_count
+    missing = max(0, wanted - len(kept(facts.tasks)))
+    lack = lacking(facts)
+    unreplaced = max(0, sum(lack.values()) - missing)
+    if not missing and not unreplaced:
         return
-    wanted, present = facts.service.desired_count, len(kept(facts.tasks))
-    if present >= wanted:
-        return
+    what = [
+        _of(missing, wanted, "tasks", one="is missing", more="are missing"),
+        _of(unreplaced, wanted, "tasks", one="has no replacement yet", more="have no replacement yet"),
+    ]
+    said = ", and ".join(text for text, count in zip(what, (missing, unreplaced), strict=True) if count)
     percent = facts.service.deployment_configuration.maximum_percent or 200
-    ceiling = math.floor(wanted * percent / 100)
-    live = len(facts.tasks)
-    if live >= ceiling:
-        yield (
-            f"{wanted - present} of {wanted} tasks are missing; maximumPercent {percent} allows {ceiling} at a time,"
-            f" and {_has(live)} not stopped."
-        )
-        return
-    room = f" {facts.placement.summary}" if facts.placement is not None else ""
-    yield f"{wanted - present} of {wanted} tasks are missing.{room}"
+    ceiling, live = math.floor(wanted * percent / 100), len(facts.tasks)
+    if live >= ceiling and facts.service.scheduling_strategy != "DAEMON":
+        yield f"{said}; maximumPercent {percent} allows {ceiling} at a time, and {_has(live)} not stopped."
+    else:
+        yield f"{said}.{''.join(_room(facts, owner) for owner in lack)}"
 
 
 def _missing_of_task_sets(facts: Facts) -> Iterator[str]:
     if not facts.task_sets:
         yield "The service has no task set that says what to run."
-    for task_set in facts.task_sets:
-        wanted = computed_count(facts.service.desired_count, task_set.scale_percent)
-        present = sum(task.started_by == task_set.id for task in kept(facts.tasks))
-        if present != wanted:
-            yield f"Task set {task_set.id} wants {wanted} tasks and has {present}."
+    own = Counter(task.started_by for task in kept(facts.tasks))
+    for owner, wanted in _wanted(facts).items():
+        if lack := lacking(facts).get(owner):
+            yield f"Task set {owner} wants {_number(wanted)} and lacks {lack}.{_room(facts, owner)}"
+        elif own[owner] > wanted:
+            yield f"Task set {owner} wants {_number(wanted)} and has {own[owner]}."
 
 
 def _starting(facts: Facts) -> Iterator[str]:
@@ -213,7 +284,8 @@ def _checks(facts: Facts) -> Iterator[str]:
     )
     for (group, state, reason), count in sorted(states.items(), key=str):
         why = f" ({reason})" if reason else ""
-        yield f"{count} of {len(running)} targets in {group.split('/')[-2]} are {state}{why}."
+        what = f"targets in {group.split('/')[-2]}"
+        yield f"{_of(count, len(running), what, one='is', more='are')} {state}{why}."
     groups = len(facts.service.load_balancers)
     registered = sum(len(facts.targets.get(task.arn, ())) for task in running)
     if registered < groups * len(running):
@@ -230,11 +302,26 @@ def _settling(running: Sequence[Task], checked: set[str], now: float) -> Iterato
 
 
 def _surplus(facts: Facts) -> Iterator[str]:
-    """Tasks of the newest deployment beyond what is wanted: protected ones, or a daemon's on an instance that drains."""
-    own = [task for task in kept(facts.tasks) if not _is_older(facts, task)]
+    """Tasks of the newest deployment beyond what is wanted, such as protected ones."""
+    own = [task for task in kept(facts.tasks) if not (_is_older(facts, task) or _is_draining(facts, task))]
     count = len(own) - facts.service.desired_count
     if count > 0 and facts.service.deployment_controller == "ECS":
         yield f"{_tasks(count)} above the desired count{_guarded(own, facts.now)}."
+
+
+def _on_draining_instances(facts: Facts) -> Iterator[str]:
+    """Tasks that run where none should be any more, and what they wait for."""
+    on = [task for task in kept(facts.tasks) if _is_draining(facts, task)]
+    if not on:
+        return
+    places = sorted({(task.container_instance_arn or "").rsplit("/", 1)[-1] for task in on})
+    where = f"the draining container instance{'s' if len(places) > 1 else ''} {', '.join(places)}"
+    if facts.service.scheduling_strategy == "DAEMON":
+        until = "the tasks of other services there have left"
+    else:
+        until = "a replacement is healthy" if len(on) == 1 else "replacements are healthy"
+    stay = "stays" if len(on) == 1 else "stay"
+    yield f"{_tasks(len(on))} on {where}{_guarded(on, facts.now)} and {stay} until {until}."
 
 
 def _guarded(tasks: Sequence[Task], now: float) -> str:
@@ -262,9 +349,9 @@ def _leaving(facts: Facts) -> Iterator[str]:
 
 def _keeper(facts: Facts) -> str:
     """What the tasks of older deployments are there for: a deployment in stages keeps all until it is over."""
-    attempt = facts.attempt
-    if attempt is not None and attempt.stage is not None and attempt.status not in _OVER:
-        return f"they stay until the {attempt.configuration.strategy} deployment is over"
+    staged = _staged(facts)
+    if staged is not None:
+        return f"they stay until the {staged.configuration.strategy} deployment is over"
     minimum = facts.service.deployment_configuration.minimum_healthy_percent or 0
     return f"minimumHealthyPercent {minimum} keeps {math.ceil(facts.service.desired_count * minimum / 100)} healthy"
 

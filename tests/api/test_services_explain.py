@@ -43,7 +43,7 @@ def test_explain_service_when_nothing_is_wanted_then_steady_and_nothing_is_chang
     version = region.world.store.version
     _, answer = explain(region, service="web")
     assert (answer["steady"], answer["waitsFor"]) == (True, [])
-    assert answer["summary"] == "The service is steady: 0 of 0 tasks run and pass their checks."
+    assert answer["summary"] == "The service is steady: it is to run no tasks."
     assert region.world.store.version == version
 
 

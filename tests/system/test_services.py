@@ -57,7 +57,7 @@ def test_service_when_driven_by_the_cli_then_waits_deployments_and_deletion(live
     messages = [event["message"] for event in service(live, "cli-web")["events"]]
     assert sum(message.startswith("(service cli-web) has started 1 tasks: (task ") for message in messages), messages
     explained = live.homeport("explain", "service", "cli-web")
-    assert explained.stdout == "The service is steady: 2 of 2 tasks run and pass their checks.\n"
+    assert explained.stdout == "The service is steady: its 2 tasks run and pass their checks.\n"
 
     refused = live.aws("ecs", "delete-service", "--service", "cli-web", check=False)
     assert "The service cannot be stopped while it is scaled above 0." in refused

@@ -1,16 +1,24 @@
 """ExplainService: what keeps a service from its steady state, in sentences with numbers."""
 
+from collections.abc import Iterable
+
 from homeport.api.ecs.find import find_cluster, find_service
 from homeport.api.operation import Context, operation
+from homeport.model.deployment import Deployment
 from homeport.model.new_task import task_template
 from homeport.model.rules.capabilities import placement_attributes
 from homeport.model.rules.launch import EXTERNAL
-from homeport.model.service import Service
+from homeport.model.service import Service, TaskSet
+from homeport.model.task import Task
 from homeport.scheduler.explain import Explanation, explain
-from homeport.scheduler.explain_service import Facts, kept, last_failure, steady_sentence, waits_of
+from homeport.scheduler.explain_service import Facts, lacking, last_failure, steady_sentence, waits_of
 from homeport.scheduler.place import Wanted
+from homeport.shapes import ecs
 from homeport.shapes import homeport as shapes
 from homeport.store.store import Tx
+
+_ONE_AN_INSTANCE = ecs.PlacementConstraint(type="distinctInstance")
+"""What the DAEMON strategy says without being told."""
 
 
 @operation(shapes.SERVICE, "ExplainService")
@@ -34,36 +42,60 @@ def _facts(ctx: Context, tx: Tx, service: Service) -> Facts:
     task_sets = tuple(tx.task_sets.by(service_arn=service.arn))
     starters = {each.id for each in deployments} | {each.id for each in task_sets}
     attempts = tx.service_deployments.by(service_arn=service.arn)
-    return Facts(
+    facts = Facts(
         service=service,
         deployments=deployments,
         attempt=max(attempts, key=lambda each: each.created_at, default=None),
         task_sets=task_sets,
         tasks=tasks,
         targets={task.arn: targets for task in tasks if (targets := tx.targets.by(owner=task.arn))},
-        placement=_placement(ctx, tx, service, service.desired_count - len(kept(tasks))),
         now=tx.now,
+        draining=_draining(tx, tasks),
         failure=last_failure(tx.tasks.by(service_arn=service.arn), starters),
+    )
+    return facts._replace(placements=_placements(ctx, tx, facts))
+
+
+def _draining(tx: Tx, tasks: Iterable[Task]) -> frozenset[str]:
+    """The container instances of these tasks that drain."""
+    arns = {task.container_instance_arn or "" for task in tasks}
+    return frozenset(
+        arn for arn in arns if (row := tx.container_instances.get(arn)) is not None and row.status == "DRAINING"
     )
 
 
-def _placement(ctx: Context, tx: Tx, service: Service, missing: int) -> Explanation | None:
-    """Where `missing` more tasks of the service could go now."""
-    row = tx.task_definitions.get(service.task_definition_arn or "")
-    if row is None or missing <= 0 or service.status != "ACTIVE":
+def _placements(ctx: Context, tx: Tx, facts: Facts) -> dict[str, Explanation]:
+    """Where the tasks could go now that deployments and task sets lack."""
+    if facts.service.status != "ACTIVE":
+        return {}
+    lack = lacking(facts)
+    owners: tuple[Deployment | TaskSet, ...] = (*facts.deployments, *facts.task_sets)
+    found = {each.id: _placement(ctx, tx, facts.service, each, lack[each.id]) for each in owners if each.id in lack}
+    return {owner: placement for owner, placement in found.items() if placement is not None}
+
+
+def _placement(ctx: Context, tx: Tx, service: Service, owner: Deployment | TaskSet, missing: int) -> Explanation | None:
+    row = tx.task_definitions.get(owner.task_definition_arn)
+    if row is None:
         return None
     definition = row.definition
     required = placement_attributes(definition)
+    launch_type = owner.launch_type or "EC2"
     template = task_template(
-        row, cluster_arn=service.cluster_arn, created_at=tx.now, group=service.group, launch_type=service.launch_type
+        row, cluster_arn=service.cluster_arn, created_at=tx.now, group=service.group, launch_type=launch_type
     )
+    is_daemon = service.scheduling_strategy == "DAEMON"
     wanted = Wanted(
         cluster_arn=service.cluster_arn,
         count=missing,
         resources=template.resources,
         group=service.group,
-        constraints=(*(definition.placement_constraints or ()), *service.placement_constraints),
+        constraints=(
+            *(definition.placement_constraints or ()),
+            *service.placement_constraints,
+            *((_ONE_AN_INSTANCE,) if is_daemon else ()),
+        ),
         strategies=service.placement_strategy,
-        required_attributes=(*required, EXTERNAL) if service.launch_type == "EXTERNAL" else required,
+        required_attributes=(*required, EXTERNAL) if launch_type == "EXTERNAL" else required,
     )
     return explain(ctx.world.fleet, wanted, tx.rng(service.arn))

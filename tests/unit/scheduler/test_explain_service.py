@@ -14,7 +14,7 @@ from homeport.model.service_changes import begin_deployment
 from homeport.model.status import DesiredStatus, StopCode, TaskStatus
 from homeport.model.task import Container, Task
 from homeport.scheduler.explain import Explanation
-from homeport.scheduler.explain_service import Facts, last_failure, steady_sentence, waits_of
+from homeport.scheduler.explain_service import Facts, lacking, last_failure, steady_sentence, waits_of
 from homeport.shapes import ecs as shapes
 
 ARN = "arn:aws:ecs:us-east-1:123456789012:service/default/web"
@@ -60,6 +60,10 @@ def a_task(number=1, *, status=TaskStatus.RUNNING, checked=None, **more):
     return Task(**(fields | more))
 
 
+def on(number, instance, **more):
+    return a_task(number, container_instance_arn=instance, **more)
+
+
 def a_failed_task(number, ago, code, reason, exit_code=None, **more):
     task = a_task(
         number, status=TaskStatus.STOPPED, stop_code=code, stopped_reason=reason, stopped_at=NOW - ago, **more
@@ -80,7 +84,6 @@ def facts(*tasks, service=None, **more):
         "task_sets": (),
         "tasks": tasks,
         "targets": {},
-        "placement": None,
         "now": NOW,
     }
     return Facts(**(fields | more))
@@ -96,7 +99,31 @@ BOTH = (a_task(1), a_task(2))
 def test_service_when_all_is_well_then_it_waits_for_nothing():
     given = facts(*BOTH)
     assert waits_of(given) == ()
-    assert steady_sentence(given) == "The service is steady: 2 of 2 tasks run and pass their checks."
+    assert steady_sentence(given) == "The service is steady: its 2 tasks run and pass their checks."
+    assert steady_sentence(facts(BOTH[0])) == "The service is steady: its task runs and passes its checks."
+    assert steady_sentence(facts()) == "The service is steady: it is to run no tasks."
+
+
+def test_lacking_when_tasks_have_to_go_then_they_do_not_count():
+    gone = facts(*BOTH, a_task(3, started_by="ecs-svc/0"), draining={"i/2"}, service={"desired_count": 3})
+    assert lacking(gone._replace(tasks=(*gone.tasks[:1], on(2, "i/2"), *gone.tasks[2:]))) == {PRIMARY.id: 2}
+    assert lacking(facts(*BOTH)) == {}
+    failed = replace(PRIMARY, rollout_state="FAILED")
+    assert lacking(facts(BOTH[0], deployments=(failed,))) == {}
+
+
+def test_lacking_when_a_daemon_is_rolled_out_then_old_tasks_are_in_their_place():
+    old = a_task(3, started_by="ecs-svc/0")
+    daemon = {"scheduling_strategy": "DAEMON", "desired_count": 3}
+    assert lacking(facts(*BOTH, old, service=daemon)) == {}
+    assert lacking(facts(BOTH[0], old, service=daemon)) == {PRIMARY.id: 1}
+
+
+def test_lacking_when_a_deployment_goes_by_stages_then_each_deployment_has_its_own_number():
+    green, blue = replace(PRIMARY, desired_count=0), replace(PRIMARY, id="ecs-svc/0", desired_count=2)
+    attempt = an_attempt(stage="PRE_SCALE_UP")
+    assert lacking(facts(deployments=(green, blue), attempt=attempt)) == {blue.id: 2}
+    assert lacking(facts(deployments=(green, blue), attempt=replace(attempt, status="SUCCESSFUL"))) == {green.id: 2}
 
 
 def test_last_failure_when_tasks_ended_then_the_newest_that_ended_by_a_fault_of_its_own():
@@ -125,8 +152,37 @@ CASES = {
         "The service is being deleted: 1 task is not STOPPED yet.",
     ),
     "room": (
-        facts(a_task(), placement=PLACEMENT),
-        "1 of 2 tasks are missing. No Container Instances were found in your cluster.",
+        facts(a_task(), placements={PRIMARY.id: PLACEMENT}),
+        "1 of 2 tasks is missing. No Container Instances were found in your cluster.",
+    ),
+    "room for all": (facts(), "2 of 2 tasks are missing."),
+    "room for replacements": (
+        facts(*BOTH[:1], on(2, "i/2"), draining={"i/2"}, placements={PRIMARY.id: PLACEMENT}),
+        "1 of 2 tasks has no replacement yet. No Container Instances were found in your cluster.",
+    ),
+    "room for tasks and replacements": (
+        facts(*BOTH[:1], on(2, "i/2"), on(3, "i/2"), draining={"i/2"}, service={"desired_count": 4}),
+        "1 of 4 tasks is missing, and 2 of 4 tasks have no replacement yet.",
+    ),
+    "room for a new revision": (
+        facts(*(replace(each, started_by="ecs-svc/0") for each in BOTH), placements={PRIMARY.id: PLACEMENT}),
+        "2 of 2 tasks have no replacement yet. No Container Instances were found in your cluster.",
+    ),
+    "room for green": (
+        facts(a_task(), deployments=(replace(PRIMARY, desired_count=2),), attempt=an_attempt(stage="SCALE_UP")),
+        f"Deployment {PRIMARY.id} wants 2 tasks and lacks 1.",
+    ),
+    "draining instance": (
+        facts(*BOTH, on(3, "i/2"), draining={"i/2"}),
+        "1 task is on the draining container instance 2 and stays until a replacement is healthy.",
+    ),
+    "draining instances": (
+        facts(on(1, "i/1"), on(2, "i/2", protection_enabled=True), draining={"i/1", "i/2"}),
+        "2 tasks are on the draining container instances 1, 2 (1 protected from scale-in) and stay until replacements are healthy.",
+    ),
+    "daemon on a draining instance": (
+        facts(*BOTH, on(3, "i/2"), draining={"i/2"}, service={"scheduling_strategy": "DAEMON"}),
+        "1 task is on the draining container instance 2 and stays until the tasks of other services there have left.",
     ),
     "ceiling": (
         facts(
@@ -134,7 +190,7 @@ CASES = {
             a_task(2, desired_status=DesiredStatus.STOPPED),
             service={"deployment_configuration": replace(CONFIGURATION, maximum_percent=100)},
         ),
-        "1 of 2 tasks are missing; maximumPercent 100 allows 2 at a time, and 2 have not stopped.",
+        "1 of 2 tasks is missing; maximumPercent 100 allows 2 at a time, and 2 have not stopped.",
     ),
     "starting": (
         facts(a_task(), a_task(2, status=TaskStatus.PENDING)),
@@ -152,7 +208,7 @@ CASES = {
         facts(
             *BOTH, service=LOAD_BALANCED, targets={BOTH[0].arn: [a_target()], BOTH[1].arn: [a_target(state="healthy")]}
         ),
-        "1 of 2 targets in blue are initial (Elb.RegistrationInProgress).",
+        "1 of 2 targets in blue is initial (Elb.RegistrationInProgress).",
     ),
     "no target": (
         facts(*BOTH, service=LOAD_BALANCED, targets={BOTH[0].arn: [a_target(state="healthy")]}),
@@ -263,5 +319,17 @@ def test_service_when_external_with_task_sets_then_their_counts_count():
     service = {"deployment_controller": "EXTERNAL", "primary_deployment_id": None}
     tasks = [replace(task, started_by="ecs-svc/7") for task in BOTH]
     assert waits_of(facts(*tasks, service=service, deployments=(), task_sets=(task_set,))) == ()
-    (sentence,) = waits_of(facts(tasks[0], service=service, deployments=(), task_sets=(task_set,)))
-    assert sentence == "Task set ecs-svc/7 wants 2 tasks and has 1."
+    given = facts(tasks[0], service=service, deployments=(), task_sets=(task_set,))
+    assert waits_of(given) == ("Task set ecs-svc/7 wants 2 tasks and lacks 1.",)
+    (sentence,) = waits_of(given._replace(placements={"ecs-svc/7": PLACEMENT}))
+    assert (
+        sentence == "Task set ecs-svc/7 wants 2 tasks and lacks 1. No Container Instances were found in your cluster."
+    )
+    half = replace(task_set, scale_percent=50.0)
+    assert waits_of(facts(*tasks, service=service, deployments=(), task_sets=(half,))) == (
+        "Task set ecs-svc/7 wants 1 task and has 2.",
+    )
+    held = replace(task_set, start_after=NOW + 20, start_failures=2)
+    assert waits_of(facts(*tasks, service=service, deployments=(), task_sets=(held,))) == (
+        "Task set ecs-svc/7 starts no tasks for another 20 s: the last 2 times its tasks stopped before they ran.",
+    )
