@@ -3,7 +3,8 @@
 Key: a service's ARN. A step looks at all tasks of the service that are not over and done with, does whatever its limits
 allow at once, and says when time alone could change something; nothing is remembered between steps but rows. What wakes
 a service: its own rows, its tasks, their targets, the container instances they run on, the rules whose traffic it
-shifts, and, for services whose tasks could not be placed, whatever frees or adds resources in their cluster.
+shifts, and, for services whose tasks could not be placed, whatever frees or adds resources in their cluster. Services
+that are spread over Availability Zones also wake when a zone begins or ceases to take tasks.
 """
 
 from collections.abc import Iterable
@@ -47,6 +48,7 @@ class ServiceReconciler(Reconciler):
         self._inactive_retention = inactive_retention
         self._served = served
         self._lacking_room: dict[str, dict[str, None]] = {}
+        self._zones: dict[str, frozenset[str | None]] = {}
         self.wakes = {
             "service": _own_arn,
             "deployment": _service_of,
@@ -83,7 +85,17 @@ class ServiceReconciler(Reconciler):
             if task.service_arn is not None:
                 yield task.service_arn
         yield from self._read.services.keys_by(daemon_in=instance.cluster_arn)
+        yield from self._rebalanced(instance.cluster_arn)
         yield from self._lacking(instance.cluster_arn)
+
+    def _rebalanced(self, cluster_arn: str) -> Iterable[str]:
+        """Services to spread anew: those that rebalance, if the zones that take tasks are others than before."""
+        rows = self._read.container_instances.by(cluster_arn=cluster_arn)
+        zones = frozenset(row.availability_zone for row in rows if row.is_placeable)
+        if zones == self._zones.get(cluster_arn, frozenset()):
+            return ()
+        self._zones[cluster_arn] = zones
+        return self._read.services.keys_by(rebalanced_in=cluster_arn)
 
     def _lacking(self, cluster_arn: str) -> list[str]:
         """Some services that wait for room; those that find none go to the end of the line."""

@@ -61,6 +61,11 @@ class Tables:
             {
                 "cluster_arn": lambda row: row.cluster_arn,
                 "daemon_in": lambda row: row.cluster_arn if row.scheduling_strategy == "DAEMON" else None,
+                "rebalanced_in": lambda row: (
+                    row.cluster_arn
+                    if row.availability_zone_rebalancing == "ENABLED" and row.status == "ACTIVE"
+                    else None
+                ),
             },
         )
         self.service_events = Table(

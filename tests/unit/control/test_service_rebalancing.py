@@ -4,7 +4,7 @@ import pytest
 
 from homeport.control.rebalancing import moves_needed
 from homeport.shapes import ecs as shapes
-from tests.unit.control.service_world import GROUP, World
+from tests.unit.control.service_world import GROUP, SERVICE, World
 
 
 def zones(world):
@@ -17,7 +17,7 @@ def zones(world):
 def lopsided(desired=6, **more):
     """A steady service all of whose tasks are in one zone, because the others joined later."""
     world = World(instances=1)
-    world.create(desired, availability_zone_rebalancing="ENABLED", **more)
+    world.create(desired, **({"availability_zone_rebalancing": "ENABLED"} | more))
     world.steady()
     return world
 
@@ -57,6 +57,26 @@ def test_rebalancing_when_zones_join_then_tasks_move_one_for_one_and_events_tell
     assert world.events("has stopped 4 running tasks in a due to AZ rebalancing: (task ")
     reasons = {task.stopped_reason for task in world.store.read.tasks if task.is_stopped}
     assert reasons == {f"Availability-zone rebalancing initiated by (deployment {world.primary.id})"}
+
+
+def woken_by(world, arn):
+    return list(world.reconciler.wakes["container_instance"](world.store.read.container_instances[arn]))
+
+
+@pytest.mark.parametrize(("rebalancing", "woken"), [("ENABLED", [SERVICE]), ("DISABLED", [])])
+def test_rebalancing_when_a_zone_joins_or_leaves_then_the_service_looks_again_though_it_has_no_task_there(
+    rebalancing, woken
+):
+    world = lopsided(availability_zone_rebalancing=rebalancing)
+    for arn in world.instances():
+        woken_by(world, arn)
+    arn = world.add_instance(1, "b")
+    assert woken_by(world, arn) == woken
+    assert woken_by(world, arn) == [], "once"
+    assert woken_by(world, world.add_instance(2, "b")) == [], "a zone that takes tasks already"
+    for other in world.instances()[1:]:
+        world.change_instance(other, agent_connected=False)
+    assert woken_by(world, arn) == woken
 
 
 @pytest.mark.parametrize(
