@@ -181,7 +181,7 @@ def complete(round_: Round, deployment: Deployment) -> None:
         completed_at=round_.now,
         failed_tasks=0,
     )
-    round_.say(service_events.completed(deployment.id))
+    round_.say_at_last(service_events.completed(deployment.id))
     attempt = current_attempt(round_)
     if attempt is not None:
         is_rollback = attempt.rollback_deployment_id == deployment.id

@@ -1,8 +1,9 @@
 """A service whose deployments somebody else controls: every task set is kept at its share of the desired count.
 
 Task sets know nothing of each other; the share, a percent, is the caller's to change. A task set is in a steady state
-when all its tasks run and are healthy and there are neither too many nor too few of them. Source: ECS API reference,
-TaskSet (`computedDesiredCount`, `stabilityStatus`).
+when all its tasks run and are healthy and there are neither too many nor too few of them; the service is when all its
+task sets are, and not before it has one. Source: ECS API reference, TaskSet (`computedDesiredCount`,
+`stabilityStatus`); for the events the describe-services example of aws-cli with an external deployer.
 """
 
 from homeport.control import rolling
@@ -35,6 +36,7 @@ def advance(round_: Round) -> None:
         own = [task for task in view.tasks if task.deployment_id == task_set_id]
         task_set = _count_starts(round_, round_.task_sets[task_set_id], own)
         limits = _limits(round_, task_set)
+        task_set = _follow_scale(round_, task_set, limits.desired_count)
         plan = plan_rollout(
             limits,
             task_set.id,
@@ -47,7 +49,7 @@ def advance(round_: Round) -> None:
         make_room(round_, view, launch_of_task_set(task_set), missing, own, spare_of(limits, own))
         is_steady = _settle(round_, task_set, plan) and is_steady
     _stop_orphans(round_, view)
-    if is_steady:
+    if is_steady and round_.task_sets:
         round_.over(rolling.STARTS, PLACEMENT, rolling.PROTECTION)
         rolling.say_steady(round_)
     else:
@@ -61,6 +63,13 @@ def _count_starts(round_: Round, task_set: TaskSet, own: list[LiveTask]) -> Task
         round_.over(rolling.STARTS)
         return round_.change_task_set(task_set.id, running_seen=running, start_failures=0, start_after=None)
     return round_.change_task_set(task_set.id, running_seen=running)
+
+
+def _follow_scale(round_: Round, task_set: TaskSet, count: int) -> TaskSet:
+    """Tell of another number of tasks than before; the first one goes without saying, as does that of a deleted set."""
+    if task_set.computed_count not in (None, count) and task_set.status != DRAINING:
+        round_.say(service_events.scaled(task_set.id, count))
+    return round_.change_task_set(task_set.id, computed_count=count)
 
 
 def _limits(round_: Round, task_set: TaskSet) -> Limits:
@@ -93,6 +102,8 @@ def _settle(round_: Round, task_set: TaskSet, plan: RolloutPlan) -> bool:
     status = "STEADY_STATE" if plan.is_complete else "STABILIZING"
     if status != task_set.stability_status:
         round_.change_task_set(task_set.id, stability_status=status, stability_status_at=round_.now)
+        if plan.is_complete:
+            round_.say_at_last(service_events.task_set_steady(), task_set.id)
     return plan.is_complete
 
 

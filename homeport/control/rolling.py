@@ -319,6 +319,6 @@ def say_steady(round_: Round) -> None:
     """Once when it is reached, and every six hours while it lasts."""
     service = round_.service
     if service.announced_at is None or round_.now >= service.announced_at + TELL_AGAIN_AFTER:
-        round_.say(service_events.steady())
+        round_.say_at_last(service_events.steady())
         round_.change(steady_since=service.steady_since or round_.now, announced_at=round_.now)
     round_.look_again((round_.service.announced_at or round_.now) + TELL_AGAIN_AFTER)

@@ -114,6 +114,7 @@ class ServiceReconciler(Reconciler):
         self._advance(round_)
         tell_of_tasks(round_)
         tell_of_room(round_)
+        round_.end()
         deployments.keep_history(round_, attempts)
         return self._wake(round_)
 

@@ -49,6 +49,7 @@ class Round:
     replaced: int = 0
     started: list[Task] = field(default_factory=list)
     stopped: list[Task] = field(default_factory=list)
+    conclusions: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def kept(self) -> list[Task]:
@@ -113,8 +114,17 @@ class Round:
         self.forgotten[deployment_id] = self.deployments.pop(deployment_id)
         self.tx.deployments.delete(deployment_id)
 
-    def say(self, message: str) -> None:
-        announce(self.tx, self.service, message)
+    def say(self, message: str, task_set_id: str = "") -> None:
+        announce(self.tx, self.service, message, task_set_id)
+
+    def say_at_last(self, message: str, task_set_id: str = "") -> None:
+        """For where the round has led to: it comes after what the round has started and stopped."""
+        self.conclusions.append((message, task_set_id))
+
+    def end(self) -> None:
+        for message, task_set_id in self.conclusions:
+            self.say(message, task_set_id)
+        self.conclusions.clear()
 
     def tell(self, trouble: str, message: str) -> None:
         """Say it unless this kind of trouble was told of in the last six hours and has not been over since."""

@@ -1,6 +1,6 @@
 """Starting and stopping the tasks of a service, with the events that tell of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -194,21 +194,35 @@ def tell_of_tasks(round_: Round) -> None:
     running = [task for task in round_.stopped if task.last_status.rank >= TaskStatus.RUNNING.rank]
     pending = len(round_.stopped) - len(running)
     if round_.is_rebalancing:
-        for zone, ids in _by_zone(round_.started).items():
+        for zone, ids in _ids_by(_zone_of, round_.started).items():
             round_.say(service_events.started_to_rebalance(zone, ids))
-        for zone, ids in _by_zone(running).items():
+        for zone, ids in _ids_by(_zone_of, running).items():
             round_.say(service_events.stopped_to_rebalance(zone, ids))
     else:
-        if round_.started:
-            round_.say(service_events.started([task.id for task in round_.started], round_.replaced))
-        if running:
-            round_.say(service_events.stopped([task.id for task in running]))
+        named = _owner_of if round_.service.deployment_controller == "EXTERNAL" else _nobody
+        for owner, ids in _ids_by(named, round_.started).items():
+            round_.say(service_events.started(ids, round_.replaced), owner)
+        for owner, ids in _ids_by(named, running).items():
+            round_.say(service_events.stopped(ids), owner)
     if pending:
         round_.say(service_events.stopped_pending(pending))
 
 
-def _by_zone(tasks: Iterable[Task]) -> dict[str, list[str]]:
-    zones: dict[str, list[str]] = {}
+def _ids_by(key: Callable[[Task], str], tasks: Iterable[Task]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
     for task in tasks:
-        zones.setdefault(task.availability_zone or "", []).append(task.id)
-    return zones
+        groups.setdefault(key(task), []).append(task.id)
+    return groups
+
+
+def _zone_of(task: Task) -> str:
+    return task.availability_zone or ""
+
+
+def _owner_of(task: Task) -> str:
+    """The task set; events of a service that deploys by itself do not name the deployment here."""
+    return task.started_by or ""
+
+
+def _nobody(_: Task) -> str:
+    return ""

@@ -8,7 +8,7 @@ loses its targets at once, for nobody answers there any more.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -71,15 +71,18 @@ class ServiceTargets(Reconciler):
 
 
 class _Look:
-    """One look at a service: what changed, by target group, and when targets of a task will have drained (`due`)."""
+    """One look at a service: what changed, and when targets of a task will have drained (`due`).
+
+    Counted by target group and by what started the tasks, a deployment or a task set.
+    """
 
     def __init__(self, tx: Tx, now: float) -> None:
         self._tx = tx
         self._now = now
         self._balancers: dict[str | None, tuple[shapes.LoadBalancer, ...]] = {}
-        self._registered: Counter[str] = Counter()
-        self._deregistered: Counter[str] = Counter()
-        self._draining = 0
+        self._registered: Counter[tuple[str, str | None]] = Counter()
+        self._deregistered: Counter[tuple[str, str | None]] = Counter()
+        self._draining: Counter[str | None] = Counter()
         self.due: dict[str, float] = {}
 
     def at_task(self, task: Task) -> None:
@@ -95,16 +98,16 @@ class _Look:
         service = self._tx.services.get(service_arn)
         if service is None:
             return
-        for group_arn, count in self._registered.items():
-            events.announce(self._tx, service, events.registered(count, group_arn))
-        for group_arn, count in self._deregistered.items():
-            events.announce(self._tx, service, events.deregistered(count, group_arn))
-        if self._draining:
-            events.announce(self._tx, service, events.began_draining(self._draining))
+        is_external = service.deployment_controller == "EXTERNAL"
+        for counts, sentence in ((self._registered, events.registered), (self._deregistered, events.deregistered)):
+            for (group_arn, task_set_id), count in _told(counts, by_task_set=is_external).items():
+                events.announce(self._tx, service, sentence(count, group_arn), task_set_id)
+        for owner, count in self._draining.items():
+            events.announce(self._tx, service, events.began_draining(count), owner or "")
 
     def _lose(self, task: Task, owned: list[Target]) -> None:
         for target in owned:
-            self._remove(target)
+            self._remove(task, target)
         if owned and not task.is_stopped:
             self._tx.tasks.put(_at_least(task, TaskStatus.STOPPING))
 
@@ -112,11 +115,12 @@ class _Look:
         """Targets that drained are gone; the others drain from now on."""
         if not owned and task.last_status is not TaskStatus.DEACTIVATING:
             return
-        left = [target for target in owned if not self._drained(target)]
-        self._draining += any(target.drain_until is None for target in left)
+        left = [target for target in owned if not self._drained(task, target)]
+        if any(target.drain_until is None for target in left):
+            self._draining[task.started_by] += 1
         for target in left:
             if target.drain_until is None:
-                self._deregistered[target.target_group_arn] += 1
+                self._deregistered[target.target_group_arn, task.started_by] += 1
                 until = self._now + deregistration_delay(self._tx.target_groups.get(target.target_group_arn))
                 self._tx.targets.put(draining(target, until))
             else:
@@ -127,7 +131,7 @@ class _Look:
     def _look_again(self, task: Task, at: float) -> None:
         self.due[task.arn] = min(at, self.due.get(task.arn, at))
 
-    def _drained(self, target: Target) -> bool:
+    def _drained(self, task: Task, target: Target) -> bool:
         """Whether the target is gone (now): its delay is over, or nothing could ever reach it."""
         if target.drain_until is not None:
             if target.drain_until <= self._now:
@@ -135,7 +139,7 @@ class _Look:
                 return True
             return False
         if target.state == "unused" or target.target_group_arn not in self._tx.target_groups:
-            self._remove(target)
+            self._remove(task, target)
             return True
         return False
 
@@ -144,8 +148,8 @@ class _Look:
         wanted = wanted_targets(self._tx, task, self._load_balancers(task), self._now)
         for target in owned:
             if target.key not in wanted:
-                self._remove(target)
-            elif target.drain_until is not None and not self._drained(target):
+                self._remove(task, target)
+            elif target.drain_until is not None and not self._drained(task, target):
                 self._look_again(task, target.drain_until)
         for key, target in wanted.items():
             known = self._tx.targets.get(key)
@@ -153,12 +157,12 @@ class _Look:
                 continue
             is_users = known is not None and known.owner is None and known.drain_until is None
             self._tx.targets.put(replace(known, owner=task.arn) if known is not None and is_users else target)
-            self._registered[target.target_group_arn] += 1
+            self._registered[target.target_group_arn, task.started_by] += 1
             log.info("target_registered", target=key, task=task.arn)
 
-    def _remove(self, target: Target) -> None:
+    def _remove(self, task: Task, target: Target) -> None:
         if target.drain_until is None:
-            self._deregistered[target.target_group_arn] += 1
+            self._deregistered[target.target_group_arn, task.started_by] += 1
         self._tx.targets.delete(target.key)
 
     def _load_balancers(self, task: Task) -> tuple[shapes.LoadBalancer, ...]:
@@ -166,6 +170,14 @@ class _Look:
         if known is None:
             known = self._balancers[task.started_by] = load_balancers_of(self._tx, task)
         return known
+
+
+def _told(counts: Mapping[tuple[str, str | None], int], *, by_task_set: bool) -> dict[tuple[str, str], int]:
+    """The counts by target group and task set; one number a target group ("" as task set) where none is named."""
+    told: Counter[tuple[str, str]] = Counter()
+    for (group_arn, owner), count in counts.items():
+        told[group_arn, (owner or "") if by_task_set else ""] += count
+    return dict(told)
 
 
 class DrainingTargets(Reconciler):

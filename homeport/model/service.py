@@ -75,6 +75,7 @@ class ServiceEvent(Struct, frozen=True, kw_only=True):
 class TaskSet(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task set of a service with the EXTERNAL controller. `id` is `ecs-svc/N`; `scale_percent` of the service's count.
 
+    `computed_count`: how many tasks that was when the scheduler last looked (None: it has not yet).
     `start_failures` to `running_seen` hold starts back as they do for a deployment (`model.deployment`).
     """
 
@@ -94,6 +95,7 @@ class TaskSet(Struct, frozen=True, kw_only=True, omit_defaults=True):
     scale_percent: float = 0.0
     stability_status: shapes.StabilityStatus = "STABILIZING"
     stability_status_at: float = 0.0
+    computed_count: int | None = None
     start_failures: int = 0
     start_after: float | None = None
     short_lives: int = 0

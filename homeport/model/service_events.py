@@ -14,11 +14,13 @@ _TROUBLESHOOTING = "For more information, see the Troubleshooting section of the
 _NO_PLACE = "was unable to place a task because no container instance met all of its requirements."
 
 
-def announce(tx: Any, service: Service, message: str) -> None:
+def announce(tx: Any, service: Service, message: str, task_set_id: str = "") -> None:
     """Add one event, dated now; only the 100 newest of a service are kept. `message` goes on after `(service NAME) `.
 
+    `task_set_id`: the task set (or deployment, which ECS calls so here, too) that is named beside the service.
     `tx` is a transaction (named by what it has, for the store lies above this layer).
     """
+    who = f"service {service.name}, taskSet {task_set_id}" if task_set_id else f"service {service.name}"
     newest = max(tx.service_events.keys_by(service_arn=service.arn), default=" 0")
     tx.service_events.put(
         ServiceEvent(
@@ -26,7 +28,7 @@ def announce(tx: Any, service: Service, message: str) -> None:
             id=tx.ids.uuid(),
             service_arn=service.arn,
             created_at=tx.now,
-            message=f"(service {service.name}) {message}",
+            message=f"({who}) {message}",
         )
     )
     excess = tx.service_events.count(service_arn=service.arn) - MOST_EVENTS
@@ -36,6 +38,14 @@ def announce(tx: Any, service: Service, message: str) -> None:
 
 def steady() -> str:
     return "has reached a steady state."
+
+
+def task_set_steady() -> str:
+    return "updated state to STEADY_STATE."
+
+
+def scaled(task_set_id: str, count: int) -> str:
+    return f"updated computedDesiredCount for taskSet {task_set_id} to {count}."
 
 
 def started(task_ids: Sequence[str], replaced: int = 0) -> str:

@@ -131,7 +131,11 @@ def update_service_primary_task_set(
 
 @operation(shapes.SERVICE, "DeleteTaskSet")
 def delete_task_set(ctx: Context, tx: Tx, request: shapes.DeleteTaskSetRequest) -> shapes.DeleteTaskSetResponse:
-    """The task set is DRAINING until its tasks are gone, forced or not. The primary one cannot be deleted."""
+    """The task set is DRAINING until its tasks are gone. The primary one cannot be deleted.
+
+    `force` changes nothing: though the API reference says what it is for, ECS takes the call without it whatever the
+    scale (the acceptance tests of Terraform's AWS provider destroy a task set at 100 % with `force` false).
+    """
     service = _external_service(ctx, tx, request.cluster, request.service)
     task_set = find_task_set(ctx, tx, service, request.task_set)
     if task_set.status == "PRIMARY":

@@ -31,6 +31,17 @@ def test_container_check_when_it_fails_then_the_replacement_starts_before_the_un
     assert world.events("health checks") == [f"(service web) (task {sick.id}) failed container health checks."]
 
 
+def test_service_when_its_last_superfluous_task_stops_then_it_says_so_before_that_it_is_steady():
+    world = World()
+    world.create(2)
+    world.steady()
+    world.change(desired_count=1)
+    world.settle()
+    *_, stopped, steady = world.events()
+    assert "has stopped 1 running tasks" in stopped
+    assert steady == "(service web) has reached a steady state."
+
+
 def test_load_balancer_when_targets_are_initial_then_tasks_do_not_count_as_healthy():
     world = World()
     world.create(2, load_balancers=BALANCER)

@@ -76,6 +76,39 @@ def test_task_set_when_its_scale_grows_then_it_stabilizes_until_the_new_tasks_ar
     assert len(world.tasks) == 3
 
 
+def test_service_when_it_has_no_task_set_then_it_is_in_no_steady_state():
+    world = World()
+    a_service(world)
+    world.run(60)
+    assert (world.events(), world.service.steady_since) == ([], None)
+    arn = a_task_set(world, 1, 10.0)
+    world.run(60)
+    assert world.service.steady_since is not None
+    change(world, arn, status="DRAINING", scale_percent=0.0)
+    world.run(60)
+    assert world.service.steady_since is None
+    assert len(world.events("(service web) has reached a steady state.")) == 1
+
+
+def test_task_set_when_its_share_changes_then_events_name_it():
+    world = World()
+    a_service(world, desired=1)
+    arn = a_task_set(world, 1, 100.0)
+    world.run(60)
+    first = world.tasks[0].id
+    change(world, arn, scale_percent=0.0)
+    world.settle()
+    assert world.events() == [
+        f"(service web, taskSet ecs-svc/1) has started 1 tasks: (task {first}).",
+        "(service web, taskSet ecs-svc/1) updated state to STEADY_STATE.",
+        "(service web) has reached a steady state.",
+        "(service web) updated computedDesiredCount for taskSet ecs-svc/1 to 0.",
+        f"(service web, taskSet ecs-svc/1) has stopped 1 running tasks: (task {first}).",
+        "(service web, taskSet ecs-svc/1) updated state to STEADY_STATE.",
+        "(service web) has reached a steady state.",
+    ]
+
+
 def test_task_set_when_draining_then_it_goes_with_its_last_task():
     world = World()
     a_service(world)

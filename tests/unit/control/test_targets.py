@@ -222,6 +222,33 @@ def test_targets_when_deployment_is_not_known_then_as_the_service_says(is_there)
     assert len(world.all()) == is_there
 
 
+def test_targets_when_they_are_of_task_sets_then_events_name_those():
+    world = World()
+    service = world.store.read.services[SERVICE]
+    world.put("services", replace(service, deployment_controller="EXTERNAL"))
+    tasks = [world.task(number, started_by=f"ecs-svc/{number}") for number in (1, 2)]
+    for number in (1, 2):
+        common = {"service_arn": SERVICE, "cluster_arn": CLUSTER, "task_definition_arn": DEFINITION}
+        row = TaskSet(
+            arn=str(number),
+            id=f"ecs-svc/{number}",
+            created_at=1.0,
+            updated_at=1.0,
+            load_balancers=(an_entry(),),
+            **common,
+        )
+        world.put("task_sets", row)
+    world.look()
+    world.stop(tasks[1])
+    world.look()
+    assert world.events() == [
+        f"(service web, taskSet ecs-svc/1) registered 1 targets in (target-group {GROUP})",
+        f"(service web, taskSet ecs-svc/2) registered 1 targets in (target-group {GROUP})",
+        f"(service web, taskSet ecs-svc/2) deregistered 1 targets in (target-group {GROUP})",
+        "(service web, taskSet ecs-svc/2) has begun draining connections on 1 tasks.",
+    ]
+
+
 def test_targets_when_user_registered_the_same_place_then_it_becomes_the_tasks_with_its_health():
     world = World()
     key = target_key(GROUP, "i-1", 32768)
@@ -249,7 +276,7 @@ def test_targets_when_task_shall_stop_then_drains_and_stops_after_the_delay():
     assert as_told(world.store.read, world.row(task)).desired_status is DesiredStatus.RUNNING
     assert world.events()[1:] == [
         f"(service web) deregistered 1 targets in (target-group {GROUP})",
-        "(service web) has begun draining connections on 1 tasks.",
+        "(service web, taskSet ecs-svc/1) has begun draining connections on 1 tasks.",
     ]
     world.look(after=299)
     assert world.row(task).last_status is TaskStatus.DEACTIVATING
