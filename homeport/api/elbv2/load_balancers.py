@@ -97,7 +97,7 @@ def _subnets(
     for name in chosen:
         if vpc.subnet(name) is None:
             raise shapes.SubnetNotFoundException(f"The subnet ID '{name}' does not exist")
-    if len(set(chosen)) != len(chosen):
+    if len(set(chosen)) != len(chosen):  # A zone of the default VPC has one subnet, and there is no other VPC.
         raise shapes.InvalidConfigurationRequestException(
             "A load balancer cannot be attached to multiple subnets in the same Availability Zone"
         )
