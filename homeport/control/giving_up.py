@@ -30,16 +30,23 @@ def in_order(round_: Round, tasks: list[LiveTask], enough: int) -> list[LiveTask
 def give_up(round_: Round, task: Task, verdict: Judged) -> None:
     """Stop a task; one that failed its checks is a failure of its deployment, and is said to be unhealthy."""
     if verdict.condition is not Condition.UNHEALTHY:
-        older = round_.deployments.get(task.started_by or "")
         stop_tasks(round_, [task])
-        if older is not None and older.status == "ACTIVE":
-            round_.change_deployment(older.id, desired_count=max(0, older.desired_count - 1))
+        _want_one_less(round_, task.started_by or "")
         return
     _say_unhealthy(round_, task, verdict)
     stop_tasks(round_, [task], verdict.failure)
     deployment = round_.deployments.get(task.started_by or "")
     if deployment is not None:
         round_.change_deployment(deployment.id, failed_tasks=deployment.failed_tasks + 1)
+
+
+def _want_one_less(round_: Round, deployment_id: str) -> None:
+    """What an older deployment has given up it does not get back; a task that it had too many is no loss."""
+    older = round_.deployments.get(deployment_id)
+    if older is None or older.status != "ACTIVE":
+        return
+    if sum(task.started_by == older.id for task in round_.kept) < older.desired_count:
+        round_.change_deployment(older.id, desired_count=older.desired_count - 1)
 
 
 def _say_unhealthy(round_: Round, task: Task, verdict: Judged) -> None:

@@ -225,8 +225,11 @@ def _number(count: int) -> str:
 
 
 def _room(facts: Facts, owner: str) -> str:
+    """Whether there is room for its tasks, unless something else holds them back."""
     placement = facts.placements.get(owner)
-    return f" {placement.summary}" if placement is not None else ""
+    rows: tuple[Deployment | TaskSet, ...] = (*facts.deployments, *facts.task_sets)
+    is_held = any(each.id == owner and _held_until(each, facts.now) is not None for each in rows)
+    return f" {placement.summary}" if placement is not None and not is_held else ""
 
 
 def _missing_of_service(facts: Facts) -> Iterator[str]:
@@ -302,11 +305,12 @@ def _settling(running: Sequence[Task], checked: set[str], now: float) -> Iterato
 
 
 def _surplus(facts: Facts) -> Iterator[str]:
-    """Tasks of the newest deployment beyond what is wanted, such as protected ones."""
+    """Tasks of the newest deployment beyond what is wanted: protected ones, or those that are to take others' places."""
     own = [task for task in kept(facts.tasks) if not (_is_older(facts, task) or _is_draining(facts, task))]
     count = len(own) - facts.service.desired_count
     if count > 0 and facts.service.deployment_controller == "ECS":
-        yield f"{_tasks(count)} above the desired count{_guarded(own, facts.now)}."
+        why = "" if facts.service.rebalancing_since is None else " while Availability Zones are rebalanced"
+        yield f"{_tasks(count)} above the desired count{why}{_guarded(own, facts.now)}."
 
 
 def _on_draining_instances(facts: Facts) -> Iterator[str]:

@@ -94,6 +94,25 @@ def test_update_when_nothing_may_stop_or_start_then_an_event_says_so_once():
     assert len(world.revision_tasks(1)) == 2
 
 
+def test_update_when_an_old_task_more_than_wanted_stops_then_the_others_are_still_replaced():
+    world = World()
+    world.define(2)
+    world.create(3)
+    world.steady()
+    draining = world.tasks[0].container_instance_arn
+    world.change_instance(draining, status="DRAINING")
+    world.settle()
+    assert len(world.tasks) == 4, "the replacement starts first"
+    world.change_instance(draining, status="ACTIVE")
+    world.on_start = lambda task: "STOPPED"
+    world.deploy(2)
+    world.settle()
+    assert len(world.revision_tasks(1)) == 3
+    world.end_task(world.revision_tasks(1)[0])
+    world.settle()
+    assert len(world.revision_tasks(1)) == 3
+
+
 def test_desired_count_when_raised_amid_a_deployment_that_does_not_work_then_the_old_revision_grows():
     world = World()
     world.define(2)

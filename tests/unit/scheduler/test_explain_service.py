@@ -156,6 +156,10 @@ CASES = {
         "1 of 2 tasks is missing. No Container Instances were found in your cluster.",
     ),
     "room for all": (facts(), "2 of 2 tasks are missing."),
+    "room while starts are held back": (
+        facts(deployments=(replace(PRIMARY, start_after=NOW + 1),), placements={PRIMARY.id: PLACEMENT}),
+        "2 of 2 tasks are missing.",
+    ),
     "room for replacements": (
         facts(*BOTH[:1], on(2, "i/2"), draining={"i/2"}, placements={PRIMARY.id: PLACEMENT}),
         "1 of 2 tasks has no replacement yet. No Container Instances were found in your cluster.",
@@ -233,6 +237,10 @@ CASES = {
     "protected above the desired count": (
         facts(*BOTH[:1], replace(BOTH[1], protection_enabled=True), service={"desired_count": 1}),
         "1 task is above the desired count (1 protected from scale-in).",
+    ),
+    "rebalancing": (
+        facts(*BOTH, service={"desired_count": 1, "rebalancing_since": NOW - 5}),
+        "1 task is above the desired count while Availability Zones are rebalanced.",
     ),
     "throttle": (
         facts(*BOTH, deployments=(replace(PRIMARY, start_after=NOW + 20, start_failures=3),)),
