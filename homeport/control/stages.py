@@ -26,6 +26,7 @@ from msgspec.structs import replace
 
 from homeport.model import lifecycle_hooks as hooks
 from homeport.model.deployment import ServiceDeployment
+from homeport.model.rules.deployment_configuration import bake_time, step_bake
 from homeport.shapes import ecs as shapes
 
 STAGE_LIMIT = 24 * 3600.0
@@ -157,18 +158,6 @@ def steps_of(configuration: shapes.DeploymentConfiguration, has_blue: bool) -> t
     return (100.0,)
 
 
-def step_bake(configuration: shapes.DeploymentConfiguration) -> float:
-    """Seconds between one shift and the next."""
-    linear, canary = configuration.linear_configuration, configuration.canary_configuration
-    if configuration.strategy == "LINEAR":
-        minutes = linear.step_bake_time_in_minutes if linear is not None else None
-        return 60.0 * (6 if minutes is None else minutes)
-    if configuration.strategy == "CANARY":
-        minutes = canary.canary_bake_time_in_minutes if canary is not None else None
-        return 60.0 * (10 if minutes is None else minutes)
-    return 0.0
-
-
 def roll_back(
     attempt: ServiceDeployment, facts: Facts, reason: str, new_id: Callable[[], str], now: float
 ) -> ServiceDeployment:
@@ -260,7 +249,7 @@ def _waits_until(attempt: ServiceDeployment, facts: Facts, steps: tuple[float, .
             is_last = attempt.step + 1 >= len(steps)
             return settled if is_last else max(settled, began + step_bake(attempt.configuration))
         case "BAKE_TIME" if facts.has_blue:
-            return began + 60.0 * (attempt.configuration.bake_time_in_minutes or 0)
+            return began + bake_time(attempt.configuration)
     return began
 
 

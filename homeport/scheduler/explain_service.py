@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from homeport.model.deployment import ENDED, Deployment, ServiceDeployment
 from homeport.model.load_balancer import Target
+from homeport.model.rules.deployment_configuration import bake_time, step_bake
 from homeport.model.rules.task_sets import computed_count
 from homeport.model.service import Service, TaskSet
 from homeport.model.status import DesiredStatus, StopCode, TaskStatus
@@ -20,6 +21,7 @@ from homeport.scheduler.explain import Explanation
 
 #: Seconds of RUNNING after which a task without any health check counts as healthy (API reference, UpdateService).
 SETTLING_SECONDS = 40.0
+_ALL_TRAFFIC = 100.0
 #: Above these, times are told in minutes and in hours.
 _MOST_SECONDS, _MOST_MINUTES = 180, 180
 
@@ -164,13 +166,24 @@ def _attempt(facts: Facts) -> Iterator[str]:
     if attempt.stage is not None:
         since = _seconds(math.floor(facts.now - (attempt.stage_started_at or facts.now)), 0.0)
         yield (
-            f"The {attempt.configuration.strategy} deployment is at {attempt.stage} for {since}"
-            f" with {attempt.traffic_percent:g} % of the traffic."
+            f"The {attempt.configuration.strategy} deployment has been at {attempt.stage} for {since}"
+            f" with {attempt.traffic_percent:g} % of the traffic{_baking(attempt, facts.now)}."
         )
     for hook in attempt.hooks:
         if hook.status in ("AWAITING_ACTION", "IN_PROGRESS"):
             waits = "waits for ContinueServiceDeployment" if hook.status == "AWAITING_ACTION" else "is under way"
             yield f"Lifecycle hook {hook.id} {waits}; its time is up in {_seconds(hook.expires_at, facts.now)}."
+
+
+def _baking(attempt: ServiceDeployment, now: float) -> str:
+    """How much longer its stage lasts at least, if that is a matter of time."""
+    seconds = 0.0
+    if attempt.stage == "BAKE_TIME":
+        seconds = bake_time(attempt.configuration)
+    elif attempt.stage == "PRODUCTION_TRAFFIC_SHIFT" and attempt.traffic_percent < _ALL_TRAFFIC:
+        seconds = step_bake(attempt.configuration)
+    ends_at = (attempt.stage_started_at or now) + seconds
+    return f"; it bakes for another {_seconds(ends_at, now)}" if ends_at > now else ""
 
 
 def _throttle(facts: Facts) -> Iterator[str]:

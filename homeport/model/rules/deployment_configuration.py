@@ -187,3 +187,20 @@ def _check_hook(hook: shapes.DeploymentLifecycleHook, *, has_lambda: bool) -> No
         raise shapes.UnsupportedFeatureException(
             "Lambda lifecycle hooks are not supported: no Lambda endpoint is configured."
         )
+
+
+def bake_time(configuration: shapes.DeploymentConfiguration) -> float:
+    """Seconds that both revisions run after all traffic was shifted."""
+    return 60.0 * (configuration.bake_time_in_minutes or 0)
+
+
+def step_bake(configuration: shapes.DeploymentConfiguration) -> float:
+    """Seconds between one shift of a part of the traffic and the next."""
+    linear, canary = configuration.linear_configuration, configuration.canary_configuration
+    if configuration.strategy == "LINEAR":
+        minutes = linear.step_bake_time_in_minutes if linear is not None else None
+        return 60.0 * (6 if minutes is None else minutes)
+    if configuration.strategy == "CANARY":
+        minutes = canary.canary_bake_time_in_minutes if canary is not None else None
+        return 60.0 * (10 if minutes is None else minutes)
+    return 0.0

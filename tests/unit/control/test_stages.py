@@ -12,12 +12,12 @@ from homeport.control.stages import (
     SETTLE,
     STAGE_LIMIT,
     plan_blue_green,
-    step_bake,
     steps_of,
     wanted,
 )
 from homeport.model import lifecycle_hooks as hooks
 from homeport.model.deployment import ENDED
+from homeport.model.rules.deployment_configuration import step_bake
 from homeport.shapes import ecs as shapes
 from tests.unit.control.blue_green_world import configuration, lambda_hook, pause
 from tests.unit.control.stages_machine import HOOK_STAGES, PAUSABLE, Machine

@@ -283,7 +283,31 @@ CASES = {
                 configuration=replace(CONFIGURATION, strategy="BLUE_GREEN"),
             ),
         ),
-        "The BLUE_GREEN deployment is at BAKE_TIME for 7 s with 100 % of the traffic.",
+        "The BLUE_GREEN deployment has been at BAKE_TIME for 7 s with 100 % of the traffic; it bakes for another 53 s.",
+    ),
+    "stage that bakes no more": (
+        facts(
+            *BOTH,
+            attempt=an_attempt(
+                stage="BAKE_TIME",
+                stage_started_at=NOW - 61,
+                traffic_percent=100.0,
+                configuration=replace(CONFIGURATION, strategy="BLUE_GREEN"),
+            ),
+        ),
+        "The BLUE_GREEN deployment has been at BAKE_TIME for 61 s with 100 % of the traffic.",
+    ),
+    "step": (
+        facts(
+            *BOTH,
+            attempt=an_attempt(
+                stage="PRODUCTION_TRAFFIC_SHIFT",
+                stage_started_at=NOW - 60,
+                traffic_percent=5.0,
+                configuration=replace(CONFIGURATION, strategy="CANARY"),
+            ),
+        ),
+        "The CANARY deployment has been at PRODUCTION_TRAFFIC_SHIFT for 60 s with 5 % of the traffic; it bakes for another 9 min.",
     ),
     "hook": (
         facts(*BOTH, attempt=an_attempt(hooks=(HOOK,))),
