@@ -14,6 +14,8 @@ from homeport.base.backoff import backoff_seconds
 
 _FIRST_BACKOFF = 0.1
 _MOST_BACKOFF = 30.0
+_LEAST_WAIT = 0.05
+"""Seconds between two looks at a key that nothing has changed: one that is due again at once would leave nobody a turn."""
 
 
 class Wake(Struct, frozen=True):
@@ -74,7 +76,7 @@ class WorkQueue:
         else:
             self._attempts.pop(key, None)
             if wake.at is not None:
-                self.add_at(key, wake.at)
+                self.add_at(key, max(wake.at, now + _LEAST_WAIT))
         self._settle(key)
 
     def failed(self, key: str, now: float) -> None:

@@ -143,10 +143,11 @@ def is_leaving(round_: Round, task: Task) -> bool:
 
 
 def is_protected(round_: Round, task: Task) -> bool:
-    if not task.protection_enabled:
+    """As of now; that it runs out is a reason to look again, that it has run out is none."""
+    if not task.is_protected(round_.now):
         return False
     round_.look_again(task.protection_expires_at)
-    return task.is_protected(round_.now)
+    return True
 
 
 def watch_failures(round_: Round, view: View) -> None:

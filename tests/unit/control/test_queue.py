@@ -41,6 +41,15 @@ def test_done_when_a_time_is_given_then_not_before_it():
     assert queue.next_at() is None
 
 
+def test_done_when_the_key_is_due_already_then_others_have_their_turn_first():
+    queue = WorkQueue()
+    queue.add("a")
+    queue.take(10)
+    queue.done("a", Wake(at=9), 10)
+    assert queue.take(10) is None
+    assert queue.take(10.05) == "a"
+
+
 def test_add_at_when_later_than_known_then_ignored_and_when_sooner_then_moved():
     queue = WorkQueue()
     queue.add_at("a", 10)

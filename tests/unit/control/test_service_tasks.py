@@ -141,6 +141,17 @@ def test_scale_in_when_packed_then_the_emptiest_instance_is_emptied_first():
     assert len({task.container_instance_arn for task in world.tasks}) == 1
 
 
+def test_protection_when_it_runs_out_then_looked_at_again_then_and_not_because_it_has_run_out():
+    world = World()
+    world.create(1)
+    world.steady()
+    ends_at = world.now + 60
+    world.put_task(world.tasks[0], protection_enabled=True, protection_expires_at=ends_at)
+    assert world.step().at == ends_at
+    world.clock.instant = ends_at
+    assert world.step().at > ends_at
+
+
 def test_protected_tasks_when_scaling_in_then_others_stop_and_an_event_tells_if_none_are_left():
     world = World()
     world.create(3)
