@@ -326,6 +326,14 @@ def _surplus(facts: Facts) -> Iterator[str]:
         yield f"{_tasks(count)} above the desired count{why}{_guarded(own, facts.now)}."
 
 
+def _are_protected(tasks: Sequence[Task], now: float) -> bool:
+    return all(task.is_protected(now) for task in tasks)
+
+
+def _protection_ends(tasks: Sequence[Task]) -> str:
+    return "its protection ends" if len(tasks) == 1 else "their protection ends"
+
+
 def _on_draining_instances(facts: Facts) -> Iterator[str]:
     """Tasks that run where none should be any more, and what they wait for."""
     on = [task for task in kept(facts.tasks) if _is_draining(facts, task)]
@@ -335,6 +343,8 @@ def _on_draining_instances(facts: Facts) -> Iterator[str]:
     where = f"the draining container instance{'s' if len(places) > 1 else ''} {', '.join(places)}"
     if facts.service.scheduling_strategy == "DAEMON":
         until = "the tasks of other services there have left"
+    elif _are_protected(on, facts.now):
+        until = _protection_ends(on)
     else:
         until = "a replacement is healthy" if len(on) == 1 else "replacements are healthy"
     stay = "stays" if len(on) == 1 else "stay"
@@ -350,7 +360,10 @@ def _leaving(facts: Facts) -> Iterator[str]:
     """Tasks that are in the way of the end: older ones, superfluous ones, and those that are stopping."""
     older = [task for task in kept(facts.tasks) if _is_older(facts, task)]
     if older:
-        yield f"{_tasks(len(older))} of older deployments{_guarded(older, facts.now)}; {_keeper(facts)}."
+        keeper = _keeper(facts)
+        if _are_protected(older, facts.now):
+            keeper = f"{'it stays' if len(older) == 1 else 'they stay'} until {_protection_ends(older)}"
+        yield f"{_tasks(len(older))} of older deployments{_guarded(older, facts.now)}; {keeper}."
     stopping = [task for task in facts.tasks if task.desired_status is DesiredStatus.STOPPED]
     draining = [
         target.drain_until
@@ -368,7 +381,7 @@ def _keeper(facts: Facts) -> str:
     """What the tasks of older deployments are there for: a deployment in stages keeps all until it is over."""
     staged = _staged(facts)
     if staged is not None:
-        return f"they stay until the {staged.configuration.strategy} deployment is over"
+        return f"old tasks stay until the {staged.configuration.strategy} deployment is over"
     minimum = facts.service.deployment_configuration.minimum_healthy_percent or 0
     return f"minimumHealthyPercent {minimum} keeps {math.ceil(facts.service.desired_count * minimum / 100)} healthy"
 

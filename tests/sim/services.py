@@ -37,7 +37,7 @@ class ServiceOperator(Operator):
 
     def doings(self) -> list[Doing]:
         doings = [self._create] * 3 + [self._scale] * 3 + [self._deploy] * 3
-        return [*doings, self._delete, self._look, self._stop_one]
+        return [*doings, self._delete, self._look, self._stop_one, self._protect_one]
 
     async def _create(self) -> None:
         minimum, maximum = self._rng.choice([(100, 200), (50, 100), (0, 150), (50, 200)])
@@ -80,10 +80,23 @@ class ServiceOperator(Operator):
 
     async def _stop_one(self) -> None:
         """A user stops a task of a service, which replaces it."""
+        arn = await self._some_task()
+        if arn is not None:
+            await self._try("StopTask", ecs.StopTaskRequest(task=arn, reason="see what happens"))
+
+    async def _protect_one(self) -> None:
+        """A task is kept from scale-in and deployments, for a minute."""
+        arn = await self._some_task()
+        if arn is not None:
+            request = ecs.UpdateTaskProtectionRequest(
+                cluster="default", tasks=(arn,), protection_enabled=True, expires_in_minutes=1
+            )
+            await self._try("UpdateTaskProtection", request)
+
+    async def _some_task(self) -> str | None:
         answer = await self._try("ListTasks", ecs.ListTasksRequest(service_name=self._rng.choice(self.names)))
         arns = list((answer and answer.task_arns) or ())
-        if arns:
-            await self._try("StopTask", ecs.StopTaskRequest(task=self._rng.choice(arns), reason="see what happens"))
+        return self._rng.choice(arns) if arns else None
 
     async def finish(self) -> None:
         """However long it takes, every service that is there runs something that can run."""
@@ -102,11 +115,16 @@ class ServiceOperator(Operator):
         return answer is not None or not active
 
     def _last_update(self, service: ecs.Service) -> ecs.UpdateServiceRequest:
+        """Without a circuit breaker: a cluster that is full would have it roll back, perhaps to what cannot run."""
         return ecs.UpdateServiceRequest(
             service=service.service_name or "",
             task_definition="steady",
             desired_count=2,
-            deployment_configuration=ecs.DeploymentConfiguration(minimum_healthy_percent=50, maximum_percent=200),
+            deployment_configuration=ecs.DeploymentConfiguration(
+                minimum_healthy_percent=50,
+                maximum_percent=200,
+                deployment_circuit_breaker=ecs.DeploymentCircuitBreaker(enable=False, rollback=False),
+            ),
             force_new_deployment=True,
         )
 

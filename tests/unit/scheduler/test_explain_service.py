@@ -184,6 +184,10 @@ CASES = {
         facts(on(1, "i/1"), on(2, "i/2", protection_enabled=True), draining={"i/1", "i/2"}),
         "2 tasks are on the draining container instances 1, 2 (1 protected from scale-in) and stay until replacements are healthy.",
     ),
+    "protected on a draining instance": (
+        facts(*BOTH, on(3, "i/2", protection_enabled=True), draining={"i/2"}),
+        "1 task is on the draining container instance 2 (1 protected from scale-in) and stays until its protection ends.",
+    ),
     "daemon on a draining instance": (
         facts(*BOTH, on(3, "i/2"), draining={"i/2"}, service={"scheduling_strategy": "DAEMON"}),
         "1 task is on the draining container instance 2 and stays until the tasks of other services there have left.",
@@ -220,7 +224,11 @@ CASES = {
     ),
     "older": (
         facts(*BOTH, a_task(3, started_by="ecs-svc/0", protection_enabled=True)),
-        "1 task is of older deployments (1 protected from scale-in); minimumHealthyPercent 100 keeps 2 healthy.",
+        "1 task is of older deployments (1 protected from scale-in); it stays until its protection ends.",
+    ),
+    "older, one of them protected": (
+        facts(*BOTH, a_task(3, started_by="ecs-svc/0", protection_enabled=True), a_task(4, started_by="ecs-svc/0")),
+        "2 tasks are of older deployments (1 protected from scale-in); minimumHealthyPercent 100 keeps 2 healthy.",
     ),
     "stopping": (
         facts(*BOTH, a_task(3, desired_status=DesiredStatus.STOPPED), targets={}),
@@ -323,7 +331,7 @@ CASES = {
             a_task(3, started_by="ecs-svc/1"),
             attempt=an_attempt(stage="BAKE_TIME", configuration=replace(CONFIGURATION, strategy="BLUE_GREEN")),
         ),
-        "1 task is of older deployments; they stay until the BLUE_GREEN deployment is over.",
+        "1 task is of older deployments; old tasks stay until the BLUE_GREEN deployment is over.",
     ),
     "no task set": (
         facts(service={"deployment_controller": "EXTERNAL"}, deployments=()),
