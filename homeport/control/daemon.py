@@ -37,7 +37,9 @@ from homeport.shapes import ecs as shapes
 
 
 def advance(round_: Round) -> None:
-    """One round of a daemon service."""
+    """One round of a daemon service. The circuit breaker comes first: it may have another revision run from now on."""
+    view = rolling.look(round_)
+    rolling.watch_failures(round_, view)
     primary = round_.primary
     definition = None if primary is None else runnable_definition(round_, launch_of(round_, primary))
     if primary is None or definition is None:
@@ -47,13 +49,11 @@ def advance(round_: Round) -> None:
     round_.change(desired_count=len(homes))
     round_.change_deployment(primary.id, desired_count=len(homes))
     _leave_unsuitable(round_, homes)
-    view = rolling.look(round_)
-    rolling.watch_failures(round_, view)
+    kept = by_arn(round_.kept)
+    view = view._replace(tasks=[task for task in view.tasks if task.arn in kept])
     _replace_old(round_, view, len(homes))
-    primary = round_.primary
-    if primary is not None:
-        _fill(round_, primary, definition, needs, homes.values())
-        rolling.conclude(round_, _outcome(round_, view, len(homes)), is_complete=_is_complete(round_, view, len(homes)))
+    _fill(round_, primary, definition, needs, homes.values())
+    rolling.conclude(round_, _outcome(round_, view, len(homes)), is_complete=_is_complete(round_, view, len(homes)))
 
 
 def _needs(round_: Round, primary: Deployment, definition: TaskDefinition) -> Needs:

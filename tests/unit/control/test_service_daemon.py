@@ -116,3 +116,18 @@ def test_daemon_when_a_task_dies_then_it_comes_back_on_the_same_instance(world):
     world.end_task(lost)
     world.settle()
     assert lost.container_instance_arn in where(world)
+
+
+def test_daemon_when_the_breaker_rolls_back_then_what_starts_is_what_ran_before(world):
+    world.define(2, image="broken")
+    create(world, breaker=shapes.DeploymentCircuitBreaker(enable=True, rollback=True))
+    world.run(60)
+    world.on_start = lambda task: "STOPPED" if task.containers[0].image == "broken" else "RUNNING"
+    world.deploy(2)
+    world.run(120)
+    assert world.attempt.status == "ROLLBACK_SUCCESSFUL"
+    assert {task.containers[0].image for task in world.tasks} == {world.image}
+    former = world.primary.id
+    assert not [
+        task for task in world.store.read.tasks if task.started_by == former and task.is_stopped and not task.started_at
+    ]
