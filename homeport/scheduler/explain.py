@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from homeport.model.container_instance import ContainerInstance
 from homeport.model.resources import Resources
-from homeport.scheduler.constraints import DISTINCT_INSTANCE, MEMBER_OF, Needs, Obstacle, needs_of, obstacles
+from homeport.scheduler.constraints import DISTINCT_INSTANCE, MEMBER_OF, Needs, Obstacle, obstacles
 from homeport.scheduler.fleet import Fleet
-from homeport.scheduler.place import MAX_FAILURES, Wanted, tried
+from homeport.scheduler.place import Wanted, tried
 
 _SUMMARIES = {
     "RESOURCE:CPU": "too few free CPU units",
@@ -19,12 +19,6 @@ _SUMMARIES = {
     "AGENT": "no connected agent",
     MEMBER_OF: "no place in the memberOf constraint",
     DISTINCT_INSTANCE: "a task of the group already",
-}
-_EVENTS = {
-    "RESOURCE:CPU": "has insufficient CPU units available.",
-    "RESOURCE:MEMORY": "has insufficient memory available.",
-    "RESOURCE:PORTS": "is already using a port required by your task.",
-    "ATTRIBUTE": "is missing an attribute required by your task.",
 }
 
 
@@ -58,10 +52,10 @@ def explain(fleet: Fleet, wanted: Wanted, rng: random.Random) -> Explanation:
     return Explanation(wanted.count, placeable, explained, _summary(wanted.count, placeable, explained))
 
 
-def _every_instance(fleet: Fleet, cluster_arn: str, needs: Needs, most: int | None = None) -> tuple[Explained, ...]:
+def _every_instance(fleet: Fleet, cluster_arn: str, needs: Needs) -> tuple[Explained, ...]:
     return tuple(
         Explained(instance, fleet.free(instance.arn), _all_obstacles(fleet, instance, needs))
-        for instance in fleet.instances(cluster_arn)[:most]
+        for instance in fleet.instances(cluster_arn)
     )
 
 
@@ -102,21 +96,11 @@ def _sentence(found: tuple[Obstacle, ...]) -> str:
 
 
 def _closest(explained: tuple[Explained, ...]) -> Explained | None:
-    """The ACTIVE instance with the fewest obstacles."""
+    """The ACTIVE instance with the fewest obstacles; rather one that has not done its part already."""
     active = [each for each in explained if each.instance.status == "ACTIVE" and each.obstacles]
-    return min(active, key=lambda each: len(each.obstacles), default=None)
+    return min(active, key=lambda each: (_has_one(each), len(each.obstacles)), default=None)
 
 
-def unable_to_place(fleet: Fleet, wanted: Wanted, service_name: str) -> str:
-    """The service event for a task that `place` found no instance for. Looks at no more instances than its failures.
-
-    Source: Developer Guide, "Amazon ECS service event messages".
-    """
-    start = f"(service {service_name}) was unable to place a task because no container instance met all of its requirements."
-    needs = needs_of(wanted.resources, wanted.constraints, wanted.required_attributes, wanted.group)
-    nearest = _closest(_every_instance(fleet, wanted.cluster_arn, needs, MAX_FAILURES))
-    if nearest is None:
-        return f"{start} Reason: No Container Instances were found in your cluster."
-    reason = nearest.obstacles[0].reason
-    trouble = _EVENTS.get(reason, f'encountered error "{reason}".')
-    return f"{start} The closest matching (container-instance {nearest.instance.id}) {trouble}"
+def _has_one(explained: Explained) -> bool:
+    """Whether it has a task of the group, and may have no second one."""
+    return any(obstacle.reason == DISTINCT_INSTANCE for obstacle in explained.obstacles)

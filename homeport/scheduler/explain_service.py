@@ -187,6 +187,9 @@ def _baking(attempt: ServiceDeployment, now: float) -> str:
 
 
 def _throttle(facts: Facts) -> Iterator[str]:
+    """Starts that are held back, unless nothing is to be started."""
+    if facts.service.steady_since is not None and not lacking(facts):
+        return
     for each in facts.deployments:
         if (until := _held_until(each, facts.now)) is not None:
             yield f"Deployment {each.id} starts no tasks for another {_seconds(until, facts.now)}: {_held_by(each)}."

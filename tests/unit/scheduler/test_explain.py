@@ -1,9 +1,8 @@
-"""Explanations: all reasons, the sentence, and the service event."""
+"""Explanations: all reasons, and the sentence."""
 
-import pytest
 from fleets import DISTINCT, a_fleet, a_rng, a_task, an_instance, member_of, wanted
 
-from homeport.scheduler.explain import explain, unable_to_place
+from homeport.scheduler.explain import explain
 from homeport.shapes import ecs as shapes
 
 
@@ -67,35 +66,9 @@ def test_explain_when_only_drained_instances_are_there_then_said():
     )
 
 
-@pytest.mark.parametrize(
-    ("instance", "want", "ending"),
-    [
-        (an_instance(cpu=0), wanted(), "has insufficient CPU units available."),
-        (an_instance(memory=0), wanted(), "has insufficient memory available."),
-        (an_instance(ports=(80,)), wanted(ports=(80,)), "is already using a port required by your task."),
-        (
-            an_instance(),
-            wanted(required_attributes=(shapes.Attribute(name="x"),)),
-            "is missing an attribute required by your task.",
-        ),
-        (an_instance(agent_connected=False), wanted(), 'encountered error "AGENT".'),
-        (
-            an_instance(),
-            wanted(constraints=(member_of("attribute:a == b"),)),
-            'encountered error "MemberOf placement constraint unsatisfied.".',
-        ),
-    ],
-)
-def test_unable_to_place_when_one_thing_is_missing_then_the_documented_sentence(instance, want, ending):
-    _, fleet = a_fleet([instance])
-    assert unable_to_place(fleet, want, "web") == (
-        "(service web) was unable to place a task because no container instance met all of its requirements. "
-        f"The closest matching (container-instance i0) {ending}"
-    )
-
-
-def test_unable_to_place_when_the_cluster_is_empty_then_that_reason():
-    _, fleet = a_fleet([], [a_task(on="i0")])
-    assert unable_to_place(fleet, wanted(), "web").endswith(
-        "Reason: No Container Instances were found in your cluster."
+def test_explain_when_instances_have_a_task_already_then_the_closest_is_one_that_has_none():
+    instances = [an_instance("i0"), an_instance("i1", memory=0, cpu=0)]
+    _, fleet = a_fleet(instances, [a_task(on="i0")])
+    assert explain(fleet, wanted(constraints=(DISTINCT,)), a_rng()).summary.endswith(
+        "The closest is i1: needs 256 CPU units, 0 free; needs 512 MiB memory, 0 MiB free."
     )

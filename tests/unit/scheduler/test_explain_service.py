@@ -346,6 +346,11 @@ def test_service_when_it_waits_then_the_sentence_has_the_numbers(case):
     assert sentence in waits_of(given)
 
 
+def test_service_when_it_is_steady_then_starts_that_are_held_back_are_nothing_to_wait_for():
+    held = replace(PRIMARY, start_after=NOW + 20, start_failures=1)
+    assert waits_of(facts(*BOTH, deployments=(held,), service={"steady_since": NOW - 1})) == ()
+
+
 def test_service_when_its_attempt_is_over_then_it_is_not_spoken_of():
     given = facts(*BOTH, attempt=an_attempt(status="ROLLBACK_SUCCESSFUL", rollback_started_at=1.0))
     assert waits_of(given) == ()
