@@ -30,7 +30,8 @@ class Facts(NamedTuple):
     """Rows about one service. `tasks` are those that have not STOPPED, `targets` theirs by task ARN.
 
     `failure`: the task that failed last (`last_failure`). `placements`: dry runs of placing what is `lacking`, by
-    deployment or task set. `draining`: ARNs of the container instances that drain. `now` in epoch seconds.
+    deployment or task set. `draining`: ARNs of the container instances that drain. `resolving`: ids of deployments of
+    which it is not known yet what the tags of their images stand for. `now` in epoch seconds.
     """
 
     service: Service
@@ -42,6 +43,7 @@ class Facts(NamedTuple):
     now: float
     placements: Mapping[str, Explanation] = MappingProxyType({})
     draining: Collection[str] = frozenset()
+    resolving: Collection[str] = frozenset()
     failure: Task | None = None
 
 
@@ -242,6 +244,8 @@ def _number(count: int) -> str:
 
 def _room(facts: Facts, owner: str) -> str:
     """Whether there is room for its tasks, unless something else holds them back."""
+    if owner in facts.resolving and any(task.started_by == owner for task in facts.tasks):
+        return " The others start when the first has found out what the tags of its images stand for."
     placement = facts.placements.get(owner)
     rows: tuple[Deployment | TaskSet, ...] = (*facts.deployments, *facts.task_sets)
     is_held = any(each.id == owner and _held_until(each, facts.now) is not None for each in rows)

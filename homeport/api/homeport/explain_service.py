@@ -51,6 +51,7 @@ def _facts(ctx: Context, tx: Tx, service: Service) -> Facts:
         targets={task.arn: targets for task in tasks if (targets := tx.targets.by(owner=task.arn))},
         now=tx.now,
         draining=_draining(tx, tasks),
+        resolving=frozenset(each.id for each in deployments if _is_resolving(tx, each)),
         failure=last_failure(tx.tasks.by(service_arn=service.arn), starters),
     )
     return facts._replace(placements=_placements(ctx, tx, facts))
@@ -62,6 +63,11 @@ def _draining(tx: Tx, tasks: Iterable[Task]) -> frozenset[str]:
     return frozenset(
         arn for arn in arns if (row := tx.container_instances.get(arn)) is not None and row.status == "DRAINING"
     )
+
+
+def _is_resolving(tx: Tx, deployment: Deployment) -> bool:
+    revision = tx.service_revisions.get(deployment.revision_arn)
+    return revision is not None and not revision.digests_resolved
 
 
 def _placements(ctx: Context, tx: Tx, facts: Facts) -> dict[str, Explanation]:

@@ -156,6 +156,10 @@ CASES = {
         "1 of 2 tasks is missing. No Container Instances were found in your cluster.",
     ),
     "room for all": (facts(), "2 of 2 tasks are missing."),
+    "room before images are known": (
+        facts(a_task(1, status=TaskStatus.PENDING), placements={PRIMARY.id: PLACEMENT}, resolving={PRIMARY.id}),
+        "1 of 2 tasks is missing. The others start when the first has found out what the tags of its images stand for.",
+    ),
     "room while starts are held back": (
         facts(deployments=(replace(PRIMARY, start_after=NOW + 1),), placements={PRIMARY.id: PLACEMENT}),
         "2 of 2 tasks are missing.",
