@@ -31,7 +31,8 @@ class Facts(NamedTuple):
 
     `failure`: the task that failed last (`last_failure`). `placements`: dry runs of placing what is `lacking`, by
     deployment or task set. `draining`: ARNs of the container instances that drain. `resolving`: ids of deployments of
-    which it is not known yet what the tags of their images stand for. `now` in epoch seconds.
+    which it is not known yet what the tags of their images stand for. `expected_targets`: in how many target groups a
+    task must be, by deployment or task set; as many as the service says where that is not told. `now` in epoch seconds.
     """
 
     service: Service
@@ -44,6 +45,7 @@ class Facts(NamedTuple):
     placements: Mapping[str, Explanation] = MappingProxyType({})
     draining: Collection[str] = frozenset()
     resolving: Collection[str] = frozenset()
+    expected_targets: Mapping[str, int] = MappingProxyType({})
     failure: Task | None = None
 
 
@@ -309,16 +311,21 @@ def _checks(facts: Facts) -> Iterator[str]:
         why = f" ({reason})" if reason else ""
         what = f"targets in {group.split('/')[-2]}"
         yield f"{_of(count, len(running), what, one='is', more='are')} {state}{why}."
-    groups = len(facts.service.load_balancers)
-    registered = sum(len(facts.targets.get(task.arn, ())) for task in running)
-    if registered < groups * len(running):
-        yield f"{_targets(groups * len(running) - registered)} not registered yet."
-    if not groups and facts.service.steady_since is None:
-        yield from _settling(running, {task.arn for task in checked}, facts.now)
+    unregistered = sum(_expected(facts, task) - len(facts.targets.get(task.arn, ())) for task in running)
+    if unregistered > 0:
+        yield f"{_targets(unregistered)} not registered yet."
+    if facts.service.steady_since is None:
+        yield from _settling(
+            [task for task in running if task not in checked and not _expected(facts, task)], facts.now
+        )
 
 
-def _settling(running: Sequence[Task], checked: set[str], now: float) -> Iterator[str]:
-    ends = [(task.started_at or now) + SETTLING_SECONDS for task in running if task.arn not in checked]
+def _expected(facts: Facts, task: Task) -> int:
+    return facts.expected_targets.get(task.started_by or "", len(facts.service.load_balancers))
+
+
+def _settling(unchecked: Sequence[Task], now: float) -> Iterator[str]:
+    ends = [(task.started_at or now) + SETTLING_SECONDS for task in unchecked]
     waiting = [end for end in ends if end > now]
     if waiting:
         yield f"{_tasks(len(waiting))} to run for {SETTLING_SECONDS:.0f} s before counting as healthy; {_seconds(max(waiting), now)} are left."

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from homeport.api.ecs.find import find_cluster, find_service
 from homeport.api.operation import Context, operation
-from homeport.model.deployment import Deployment
+from homeport.model.deployment import Deployment, ServiceRevision
 from homeport.model.new_task import task_template
 from homeport.model.rules.capabilities import placement_attributes
 from homeport.model.rules.launch import EXTERNAL
@@ -52,6 +52,7 @@ def _facts(ctx: Context, tx: Tx, service: Service) -> Facts:
         now=tx.now,
         draining=_draining(tx, tasks),
         resolving=frozenset(each.id for each in deployments if _is_resolving(tx, each)),
+        expected_targets=_expected_targets(tx, deployments, task_sets),
         failure=last_failure(tx.tasks.by(service_arn=service.arn), starters),
     )
     return facts._replace(placements=_placements(ctx, tx, facts))
@@ -63,6 +64,12 @@ def _draining(tx: Tx, tasks: Iterable[Task]) -> frozenset[str]:
     return frozenset(
         arn for arn in arns if (row := tx.container_instances.get(arn)) is not None and row.status == "DRAINING"
     )
+
+
+def _expected_targets(tx: Tx, deployments: Iterable[Deployment], task_sets: Iterable[TaskSet]) -> dict[str, int]:
+    holders: dict[str, ServiceRevision | TaskSet | None] = {each.id: each for each in task_sets}
+    holders |= {each.id: tx.service_revisions.get(each.revision_arn) for each in deployments}
+    return {owner: len(holder.load_balancers) for owner, holder in holders.items() if holder is not None}
 
 
 def _is_resolving(tx: Tx, deployment: Deployment) -> bool:

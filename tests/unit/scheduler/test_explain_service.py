@@ -226,6 +226,14 @@ CASES = {
         facts(*BOTH, service=LOAD_BALANCED, targets={BOTH[0].arn: [a_target(state="healthy")]}),
         "1 target is not registered yet.",
     ),
+    "no target of a task set": (
+        facts(
+            *(replace(each, started_by="ecs-svc/7", started_at=NOW) for each in BOTH),
+            service={"deployment_controller": "EXTERNAL", "primary_deployment_id": None},
+            expected_targets={"ecs-svc/7": 1},
+        ),
+        "2 targets are not registered yet.",
+    ),
     "older": (
         facts(*BOTH, a_task(3, started_by="ecs-svc/0", protection_enabled=True)),
         "1 task is of older deployments (1 protected from scale-in); it stays until its protection ends.",
@@ -353,6 +361,12 @@ def test_service_when_it_waits_then_the_sentence_has_the_numbers(case):
 def test_service_when_it_is_steady_then_starts_that_are_held_back_are_nothing_to_wait_for():
     held = replace(PRIMARY, start_after=NOW + 20, start_failures=1)
     assert waits_of(facts(*BOTH, deployments=(held,), service={"steady_since": NOW - 1})) == ()
+
+
+def test_service_when_tasks_are_in_target_groups_then_only_the_others_have_to_run_for_a_while():
+    fresh = [replace(task, started_at=NOW - 10) for task in BOTH]
+    targets = {task.arn: [a_target(state="healthy")] for task in fresh}
+    assert waits_of(facts(*fresh, targets=targets, expected_targets={PRIMARY.id: 1})) == ()
 
 
 def test_service_when_its_attempt_is_over_then_it_is_not_spoken_of():
