@@ -54,6 +54,16 @@ def test_listener_when_created_then_forward_is_given_in_both_forms(elb, region):
     assert only(elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]) == made
 
 
+def test_listener_when_created_again_then_the_same_unless_it_differs(elb, region):
+    balancer, group = a_balancer(region), a_group(region)
+    made = a_listener(region, balancer, group, Tags=[{"Key": "a", "Value": "1"}])
+    assert a_listener(region, balancer, group) == made
+    assert len(elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]) == 1
+    code, message = error_of(a_listener, region=region, balancer=balancer, group=None, DefaultActions=FIXED)
+    assert code == "DuplicateListener"
+    assert message.startswith("A listener already exists on this port for this load balancer")
+
+
 @pytest.mark.parametrize("protocol", ["TCP", "UDP", "TCP_UDP"])
 def test_network_listener_when_several_groups_have_weights_then_kept(elb, region, protocol):
     balancer = a_balancer(region, "net", Type="network")

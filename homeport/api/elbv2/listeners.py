@@ -26,15 +26,13 @@ Wanted = shapes.CreateListenerInput | shapes.ModifyListenerInput
 
 @operation(shapes.SERVICE, "CreateListener")
 def create_listener(ctx: Context, tx: Tx, request: shapes.CreateListenerInput) -> shapes.CreateListenerOutput:
+    """One that is there with the same settings is given back, so that a call may be repeated."""
     balancer = find_load_balancer(tx, request.load_balancer_arn)
     if request.protocol is None:
         raise ValidationError("A listener protocol must be specified")
     if request.port is None:
         raise ValidationError("A listener port must be specified")
-    _check_place(tx, balancer, request.protocol, request.port, None)
-    most = LIMITS[f"listeners-per-{balancer.type}-load-balancer"]
-    if tx.listeners.count(load_balancer_arn=balancer.arn) >= most:
-        raise shapes.TooManyListenersException(f"The maximum number of listeners is {most}")
+    _check_protocol(balancer, request.protocol)
     resource = f"listener/{balancer.arn.partition(':loadbalancer/')[2]}/{tx.ids.hex32()[:16]}"
     row = Listener(
         arn=new_arn(ctx, resource),
@@ -47,20 +45,40 @@ def create_listener(ctx: Context, tx: Tx, request: shapes.CreateListenerInput) -
         tags=check_tags(request.tags),
         **_tls(tx, request.protocol, request, None),
     )
+    present = _on_port(tx, balancer, row.port)
+    if present is not None:
+        if not _is_same(present, row):
+            raise _duplicate(balancer)
+        return shapes.CreateListenerOutput(listeners=(shown_listener(present),))
+    most = LIMITS[f"listeners-per-{balancer.type}-load-balancer"]
+    if tx.listeners.count(load_balancer_arn=balancer.arn) >= most:
+        raise shapes.TooManyListenersException(f"The maximum number of listeners is {most}")
     tx.listeners.put(row)
     return shapes.CreateListenerOutput(listeners=(shown_listener(row),))
 
 
-def _check_place(tx: Tx, balancer: LoadBalancer, protocol: str, port: int, itself: str | None) -> None:
-    """The load balancer speaks the protocol and has nothing else on the port."""
+def _check_protocol(balancer: LoadBalancer, protocol: str) -> None:
     allowed = _PROTOCOLS[balancer.type]
     if protocol not in allowed:
         raise ValidationError(f"Listener protocol '{protocol}' must be one of '{', '.join(allowed)}'")
-    for other in tx.listeners.by(load_balancer_arn=balancer.arn):
-        if other.port == port and other.arn != itself:
-            raise shapes.DuplicateListenerException(
-                f"A listener already exists on this port for this load balancer '{balancer.arn}'"
-            )
+
+
+def _on_port(tx: Tx, balancer: LoadBalancer, port: int) -> Listener | None:
+    return next((row for row in tx.listeners.by(load_balancer_arn=balancer.arn) if row.port == port), None)
+
+
+def _duplicate(balancer: LoadBalancer) -> shapes.DuplicateListenerException:
+    return shapes.DuplicateListenerException(
+        f"A listener already exists on this port for this load balancer '{balancer.arn}'"
+    )
+
+
+def _is_same(existing: Listener, wanted: Listener) -> bool:
+    """Whether CreateListener asked for what is there; certificates added for SNI are no part of it, nor are tags."""
+    same = ("protocol", "default_actions", "ssl_policy", "alpn_policy")
+    return existing.certificates[:1] == wanted.certificates and all(
+        getattr(existing, name) == getattr(wanted, name) for name in same
+    )
 
 
 def _actions(
@@ -127,7 +145,9 @@ def modify_listener(
     before = find_listener(tx, request.listener_arn)
     balancer = find_load_balancer(tx, before.load_balancer_arn)
     protocol, port = request.protocol or before.protocol, request.port or before.port
-    _check_place(tx, balancer, protocol, port, before.arn)
+    _check_protocol(balancer, protocol)
+    if port != before.port and _on_port(tx, balancer, port) is not None:
+        raise _duplicate(balancer)
     if request.default_actions is not None:
         actions = _actions(tx, balancer.arn, protocol, request.default_actions)
     else:
