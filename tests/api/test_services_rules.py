@@ -17,8 +17,9 @@ PAUSE = {"targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP"]}
 
 @pytest.fixture
 def ecs(region):
-    port = {"portMappings": [{"containerPort": 80}, {"containerPortRange": "100-110"}]}
-    main = {"name": "main", "image": "busybox", "memory": 64} | port
+    ports = [{"containerPort": 80}, {"containerPortRange": "100-110"}]
+    ports += [{"containerPort": 53, "protocol": protocol} for protocol in ("tcp", "udp")]
+    main = {"name": "main", "image": "busybox", "memory": 64, "portMappings": ports}
     a_task_definition(region, "web", containerDefinitions=[main])
     a_task_definition(region, "net", networkMode="awsvpc", containerDefinitions=[main])
     there = [{"type": "memberOf", "expression": "attribute:a == b"}]
@@ -162,6 +163,10 @@ REFUSED = {
     "container port": (
         {"loadBalancers": [entry(containerPort=81)]}, INVALID,
         "The container main did not have a container port 81 defined.",
+    ),
+    "container port of two": (
+        {"loadBalancers": [entry(containerPort=53)]}, INVALID,
+        "Container port 53 is used in more than one port mapping for container main",
     ),
     "unknown group": ({"loadBalancers": [entry(f"{BLUE}0")]}, INVALID, f"targetGroupArn {BLUE}0 does not exist."),
     "not attached": ({"loadBalancers": [entry(LONE)]}, INVALID, NOT_ATTACHED),

@@ -104,9 +104,9 @@ def _check_single(container: shapes.ContainerDefinition, mapping: shapes.PortMap
 
 
 def _check_overlap(container: shapes.ContainerDefinition, mappings: Iterable[shapes.PortMapping]) -> None:
-    """A container port stands in one mapping only; it cannot be exposed for two protocols.
+    """Ranges overlap nothing of their protocol; a single port may be mapped to several host ports, as Docker allows.
 
-    The same port with the same protocol may be mapped to several host ports (bridge), as Docker allows.
+    TCP and UDP each have ports of their own: a name server is on 53 of both.
     """
     ranges: list[tuple[int, int, str, bool]] = []
     for mapping in mappings:
@@ -116,9 +116,9 @@ def _check_overlap(container: shapes.ContainerDefinition, mappings: Iterable[sha
         )
         protocol = mapping.protocol or "tcp"
         for other_first, other_last, other_protocol, other_is_range in ranges:
-            if first > other_last or other_first > last:
+            if protocol != other_protocol or first > other_last or other_first > last:
                 continue
-            if single is None or other_is_range or protocol != other_protocol:
+            if single is None or other_is_range:
                 raise shapes.ClientException(
                     f"The container port {max(first, other_first)} of container '{container.name}'"
                     " is in more than one port mapping."

@@ -48,8 +48,13 @@ def _check_container(entry: shapes.LoadBalancer, definition: shapes.TaskDefiniti
     containers = [each for each in definition.container_definitions or () if each.name == name]
     if not containers:
         raise shapes.InvalidParameterException(f"The container {name} does not exist in the task definition.")
-    if not any(_exposes(mapping, port) for mapping in containers[0].port_mappings or ()):
+    mappings = sum(1 for mapping in containers[0].port_mappings or () if _exposes(mapping, port))
+    if mappings == 0:
         raise shapes.InvalidParameterException(f"The container {name} did not have a container port {port} defined.")
+    if mappings > 1:  # TCP and UDP, say: which host port the targets have would be a guess
+        raise shapes.InvalidParameterException(
+            f"Container port {port} is used in more than one port mapping for container {name}"
+        )
 
 
 def _exposes(mapping: shapes.PortMapping, port: int) -> bool:
