@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.balancing import a_listener, a_load_balancer, a_target, a_target_group, forward
-from tests.system.data_plane import UdpEcho, scenario
+from tests.system.data_plane import UdpEcho, scenario, udp_ask
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="addresses need root")
 NETWORK = a_load_balancer("net", kind="network", address="172.31.240.24")
@@ -156,3 +156,12 @@ async def test_listener_when_its_groups_are_gone_or_empty_then_nobody_answers_an
         plane.put(a_target(group, one))
         await plane.applied()
         assert set(await new_targets()) == {"one"}
+
+
+@scenario
+async def test_datagram_when_it_is_as_long_as_a_packet_of_a_vpc_then_there_and_back(plane):
+    group = a_target_group(protocol="UDP")
+    async with udp_target("one") as one:
+        await plane.serving(NETWORK, group, a_target(group, one), a_listener(NETWORK, forward(group), protocol="UDP"))
+        longest = b"x" * (9001 - 28 - len("one:"))
+        assert await udp_ask(NETWORK.address, 80, longest) == b"one:" + longest

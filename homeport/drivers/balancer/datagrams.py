@@ -17,6 +17,9 @@ Json = dict[str, Any]
 DATAGRAMS = ("UDP", "TCP_UDP")
 #: Weights are the groups', however few of a group's targets are healthy. In percent; Envoy's own is 140.
 _OVERPROVISIONING = 1_000_000
+#: What one packet of a VPC carries (9001 bytes with its headers). Envoy drops larger ones, and by itself those above 1500:
+#: a name server's longest answers have 4096.
+UDP_SOCKET: Json = {"max_rx_datagram_size": 8973}
 
 
 def cluster_name(listener: Listener) -> str:
@@ -33,6 +36,7 @@ def udp_proxy(listener: Listener) -> Json:
         "@type": f"{TYPE}envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig",
         "stat_prefix": "nlb",
         "idle_timeout": "120s",
+        "upstream_socket_config": UDP_SOCKET,
         "hash_policies": [{"source_ip": True}],
         "matcher": {"on_no_match": {"action": {"name": "route", "typed_config": route}}},
     }

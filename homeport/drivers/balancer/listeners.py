@@ -3,7 +3,7 @@
 from typing import Any
 
 from homeport.drivers.balancer import Certificate, Listener
-from homeport.drivers.balancer.datagrams import udp_proxy
+from homeport.drivers.balancer.datagrams import UDP_SOCKET, udp_proxy
 from homeport.drivers.balancer.headers import appends_client_port
 from homeport.drivers.balancer.logs import access_log, connection_logs
 from homeport.drivers.balancer.matching import SOURCE_KEY, STICKY_FILTER, STICKY_FILTER_TYPE, TYPE
@@ -29,7 +29,7 @@ def _udp_listener(name: str, listener: Listener) -> Json:
     return {
         "name": name,
         "address": _address(listener, "UDP"),
-        "udp_listener_config": {},
+        "udp_listener_config": {"downstream_socket_config": UDP_SOCKET},
         "listener_filters": [udp_proxy(listener)],
     }
 
