@@ -71,7 +71,7 @@ async def test_target_when_it_is_alone_and_starts_again_then_the_next_request_is
         place.bind(("127.0.0.1", 0))
         port = place.getsockname()[1]
         await plane.serving(BALANCER, group, a_target(group, port), a_listener(BALANCER, forward(group)))
-        assert [await status() for _ in range(10)] == [503] * 10
+        assert [await status() for _ in range(10)] == [502] * 10
     runner = web.ServerRunner(web.Server(answer))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()

@@ -7,6 +7,7 @@ from homeport.drivers.balancer.datagrams import UDP_SOCKET, udp_proxy
 from homeport.drivers.balancer.headers import appends_client_port
 from homeport.drivers.balancer.logs import access_log, connection_logs
 from homeport.drivers.balancer.matching import SOURCE_KEY, STICKY_FILTER, STICKY_FILTER_TYPE, TYPE
+from homeport.drivers.balancer.replies import local_replies
 from homeport.drivers.balancer.streams import tcp_proxy
 
 Json = dict[str, Any]
@@ -120,6 +121,7 @@ def _connection_manager(listener: Listener) -> Json:
         "server_name": "awselb/2.0",
         "server_header_transformation": "APPEND_IF_ABSENT" if listener.server_header else "PASS_THROUGH",
         "generate_request_id": False,
+        "local_reply_config": local_replies(),
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "http_filters": [_sticky_filter(), _router()],
     }

@@ -31,8 +31,8 @@ def connection_logs(path: str, listener: Listener) -> list[Json]:
     shaken = _connection(listener, f"{secure} %DOWNSTREAM_HANDSHAKE_DURATION%e-3", "Success", "%DOWNSTREAM_TLS_GROUP%")
     failed = _connection(listener, f"{secure} -", "Failed:UnmappedConnectionError", "%DOWNSTREAM_TLS_GROUP%")
     return [
-        {**_file(path, shaken), "filter": _only_if(_SHAKEN)},
-        {**_file(path, failed), "filter": _only_if(f"!({_SHAKEN})")},
+        {**_file(path, shaken), "filter": only_if(_SHAKEN)},
+        {**_file(path, failed), "filter": only_if(f"!({_SHAKEN})")},
     ]
 
 
@@ -44,7 +44,8 @@ def _connection(listener: Listener, secure: str, status: str, exchange: str) -> 
     )
 
 
-def _only_if(expression: str) -> Json:
+def only_if(expression: str) -> Json:
+    """A filter of Envoy's: of what it logs or answers, that of which the CEL expression is true."""
     config = {
         "@type": f"{TYPE}envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
         "expression": expression,
