@@ -106,7 +106,8 @@ def _check_single(container: shapes.ContainerDefinition, mapping: shapes.PortMap
 def _check_overlap(container: shapes.ContainerDefinition, mappings: Iterable[shapes.PortMapping]) -> None:
     """Ranges overlap nothing of their protocol; a single port may be mapped to several host ports, as Docker allows.
 
-    TCP and UDP each have ports of their own: a name server is on 53 of both.
+    TCP and UDP each have ports of their own: a name server is on 53 of both. The API reference says that this is an
+    error; ECS registers it all the same, and refuses only a load balancer on such a port (issue 3428 of its agent).
     """
     ranges: list[tuple[int, int, str, bool]] = []
     for mapping in mappings:
