@@ -11,7 +11,7 @@ from homeport.shapes import ecs, elbv2
 from tests.sim.caller import Caller
 from tests.sim.clients import Doing, Promises, container
 from tests.sim.fronts import Front, Fronts, forward
-from tests.sim.services import ServiceOperator
+from tests.sim.services import NO_BREAKER, ServiceOperator
 
 #: What containers of these images do; what they answer is `data_plane.WEBS`.
 BEHAVIOURS = {
@@ -209,7 +209,9 @@ class BalancedOperator(ServiceOperator):
             await self._ask("ModifyRule", elbv2.ModifyRuleInput(rule_arn=front.production, actions=actions))
 
     def _last_update(self, service: ecs.Service) -> ecs.UpdateServiceRequest:
-        """Only a deployment that shifts puts right what was meddled with; no pause that nobody answers rolls it back."""
+        """Only a deployment that shifts puts right what was meddled with; it has no pause that nobody answers, which would
+        roll it back, nor has it a circuit breaker.
+        """
         entry = next(iter(service.load_balancers or ()))
         strategy = self._rng.choice(_SHIFTING) if service.service_name in self._meddled else self._strategy()
         configuration = self._configuration("ROLLING" if entry.advanced_configuration is None else strategy)
@@ -217,6 +219,10 @@ class BalancedOperator(ServiceOperator):
             service=service.service_name or "",
             task_definition=self._rng.choice(GOOD),
             desired_count=2,
-            deployment_configuration=replace(configuration, lifecycle_hooks=configuration.lifecycle_hooks and ()),
+            deployment_configuration=replace(
+                configuration,
+                lifecycle_hooks=configuration.lifecycle_hooks and (),
+                deployment_circuit_breaker=NO_BREAKER,
+            ),
             force_new_deployment=True,
         )

@@ -24,6 +24,7 @@ from tests.sim.clients import Doing, Operator, Promises
 from tests.sim.traffic import left_over_deployments
 
 FAMILIES = ("steady", "checked", "slow", "failing", "missing", "instant", "broken", "dynamic-port")
+NO_BREAKER = ecs.DeploymentCircuitBreaker(enable=False, rollback=False)
 
 
 class ServiceOperator(Operator):
@@ -115,7 +116,7 @@ class ServiceOperator(Operator):
         return answer is not None or not active
 
     def _last_update(self, service: ecs.Service) -> ecs.UpdateServiceRequest:
-        """Without a circuit breaker: a cluster that is full would have it roll back, perhaps to what cannot run."""
+        """Without a circuit breaker: a cluster without room would have it roll back, perhaps to what cannot run."""
         return ecs.UpdateServiceRequest(
             service=service.service_name or "",
             task_definition="steady",
@@ -123,7 +124,7 @@ class ServiceOperator(Operator):
             deployment_configuration=ecs.DeploymentConfiguration(
                 minimum_healthy_percent=50,
                 maximum_percent=200,
-                deployment_circuit_breaker=ecs.DeploymentCircuitBreaker(enable=False, rollback=False),
+                deployment_circuit_breaker=NO_BREAKER,
             ),
             force_new_deployment=True,
         )
