@@ -18,7 +18,7 @@ from homeport.control.served import Served
 from homeport.control.service_round import Round
 from homeport.control.service_tasks import launch_of, stop_tasks
 from homeport.control.stages import LONGEST_SETTLE, SETTLE, Facts, plan_blue_green, wanted
-from homeport.control.traffic import load_balancers_behind, missing_rule, rules_of, write_traffic
+from homeport.control.traffic import last_written, load_balancers_behind, missing_rule, rules_of, write_traffic
 from homeport.model import service_events
 from homeport.model.deployment import ENDED, Deployment, ServiceDeployment
 from homeport.model.traffic import groups_as, groups_beside, groups_of, in_production, other_group
@@ -87,7 +87,7 @@ def inherit_target_groups(round_: Round, attempt: ServiceDeployment | None) -> N
     primary = round_.change_deployment(
         primary.id, target_groups=groups, traffic_percent=100.0, test_traffic_percent=100.0
     )
-    _write_traffic(round_, entries, primary, 100.0, 100.0)
+    write_traffic(round_.tx, entries, primary, 100.0, 100.0)
 
 
 def set_aside(round_: Round, served: Served | None) -> frozenset[str]:
@@ -108,7 +108,7 @@ def set_aside(round_: Round, served: Served | None) -> frozenset[str]:
     ]
     for deployment_id in aside:
         round_.change_deployment(deployment_id, desired_count=0)
-    if aside and _has_settled(round_, entries, served, round_.service.traffic_at + LONGEST_SETTLE):
+    if aside and _has_settled(round_, entries, served, last_written(round_.tx, entries).at + LONGEST_SETTLE):
         own = [task for task in round_.kept if task.started_by in aside]
         stop_tasks(round_, [task for task in own if not rolling.is_protected(round_, task)])
     return frozenset(aside)
@@ -192,7 +192,7 @@ def _follow(
             traffic_percent=round(100.0 - after.traffic_percent, 1),
             test_traffic_percent=round(100.0 - after.test_traffic_percent, 1),
         )
-    _write_traffic(round_, entries, green, after.traffic_percent, after.test_traffic_percent)
+    write_traffic(round_.tx, entries, green, after.traffic_percent, after.test_traffic_percent)
     if after.rollback_started_at is not None and before.rollback_started_at is None:
         _turn_back(round_, after, sides)
 
@@ -214,18 +214,11 @@ def _turn_back(round_: Round, attempt: ServiceDeployment, sides: Sides) -> None:
     round_.say(service_events.rolling_back(sides.blue.id))
 
 
-def _write_traffic(
-    round_: Round, entries: Sequence[shapes.LoadBalancer], green: Deployment, production: float, test: float
-) -> None:
-    if write_traffic(round_.tx, entries, green, production, test):
-        round_.change(traffic_version=round_.tx.version, traffic_at=round_.now)
-
-
 def _is_served(round_: Round, entries: Sequence[shapes.LoadBalancer], served: Served | None) -> bool:
     """Whether the data plane follows the rules as they were last written."""
     if served is None:
         return True
-    is_served = served.version_of(load_balancers_behind(round_.tx, entries)) >= round_.service.traffic_version
+    is_served = served.version_of(load_balancers_behind(round_.tx, entries)) >= last_written(round_.tx, entries).version
     if not is_served:
         round_.look_again(round_.now + _ASK_AGAIN)
     return is_served
@@ -235,7 +228,7 @@ def _has_settled(
     round_: Round, entries: Sequence[shapes.LoadBalancer], served: Served | None, gives_up_at: float
 ) -> bool:
     """Whether what the rules give no traffic gets none any more; assumed from `gives_up_at` on."""
-    settles_at = round_.service.traffic_at + SETTLE
+    settles_at = last_written(round_.tx, entries).at + SETTLE
     if round_.now < settles_at:
         round_.look_again(settles_at)
     return round_.now >= gives_up_at or (round_.now >= settles_at and _is_served(round_, entries, served))

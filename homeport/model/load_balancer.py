@@ -88,7 +88,10 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`certificates`: ARNs, the default certificate first (HTTPS and TLS always have one), then those chosen by SNI."""
+    """`certificates`: ARNs, the default certificate first (HTTPS and TLS always have one), then those chosen by SNI.
+
+    The store's version `written_version` last wrote `default_actions`, at the instant `written_at`.
+    """
 
     arn: str
     load_balancer_arn: str
@@ -102,10 +105,15 @@ class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attributes: dict[str, str] = {}
     tags: dict[str, str] = {}
     default_rule_tags: dict[str, str] = {}
+    written_version: int = 0
+    written_at: float = 0.0
 
 
 class Rule(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Conditions and actions as given (wire names). The default rule is the listener's default actions, not a row."""
+    """Conditions and actions as given (wire names). The default rule is the listener's default actions, not a row.
+
+    The store's version `written_version` last wrote `actions`, at the instant `written_at`.
+    """
 
     arn: str
     listener_arn: str
@@ -114,6 +122,8 @@ class Rule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     actions: tuple[dict[str, Any], ...]
     created_at: float
     tags: dict[str, str] = {}
+    written_version: int = 0
+    written_at: float = 0.0
 
 
 class Certificate(Struct, frozen=True, kw_only=True, omit_defaults=True):

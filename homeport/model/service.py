@@ -14,8 +14,7 @@ class Service(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `steady_since` is when the service last reached a steady state (None: not steady now), `announced_at` when it last
     said so. `told` remembers which troubles an event has told of, and when, until they are over. `rebalancing_since`:
-    tasks are being moved between Availability Zones. The store's version `traffic_version` last changed a listener rule
-    for the service, at the instant `traffic_at`.
+    tasks are being moved between Availability Zones.
     """
 
     arn: str
@@ -49,8 +48,6 @@ class Service(Struct, frozen=True, kw_only=True, omit_defaults=True):
     announced_at: float | None = None
     told: dict[str, float] = {}
     rebalancing_since: float | None = None
-    traffic_version: int = 0
-    traffic_at: float = 0.0
 
     @property
     def cluster_name(self) -> str:

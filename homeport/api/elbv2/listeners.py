@@ -41,6 +41,8 @@ def create_listener(ctx: Context, tx: Tx, request: shapes.CreateListenerInput) -
         protocol=request.protocol,
         default_actions=_actions(tx, balancer.arn, request.protocol, request.default_actions),
         created_at=tx.now,
+        written_version=tx.version,
+        written_at=tx.now,
         attributes=defaults(listener_table(request.protocol)),
         tags=check_tags(request.tags),
         **_tls(tx, request.protocol, request, None),
@@ -164,6 +166,8 @@ def modify_listener(
         attributes={**table, **{key: value for key, value in before.attributes.items() if key in table}},
         **_tls(tx, protocol, request, before if before.protocol in _WITH_TLS else None),
     )
+    if request.default_actions is not None:
+        row = replace(row, written_version=tx.version, written_at=tx.now)
     tx.listeners.put(row)
     return shapes.ModifyListenerOutput(listeners=(shown_listener(row),))
 

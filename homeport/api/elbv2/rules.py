@@ -44,6 +44,8 @@ def create_rule(ctx: Context, tx: Tx, request: shapes.CreateRuleInput) -> shapes
         actions=actions,
         created_at=tx.now,
         tags=check_tags(request.tags),
+        written_version=tx.version,
+        written_at=tx.now,
     )
     tx.rules.put(row)
     return shapes.CreateRuleOutput(rules=(shown_rule(row),))
@@ -58,8 +60,9 @@ def modify_rule(ctx: Context, tx: Tx, request: shapes.ModifyRuleInput) -> shapes
     if request.conditions is not None:
         row = replace(row, conditions=stored_conditions(request.conditions))
     if request.actions is not None:
-        row = replace(row, actions=stored_actions(request.actions, listener.protocol))
-        check_groups(tx, listener.load_balancer_arn, listener.protocol, row.actions)
+        actions = stored_actions(request.actions, listener.protocol)
+        check_groups(tx, listener.load_balancer_arn, listener.protocol, actions)
+        row = replace(row, actions=actions, written_version=tx.version, written_at=tx.now)
     tx.rules.put(row)
     return shapes.ModifyRuleOutput(rules=(shown_rule(row),))
 

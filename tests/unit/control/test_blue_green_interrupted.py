@@ -7,6 +7,7 @@ from homeport.control.served import Served
 from homeport.control.service import ServiceReconciler
 from homeport.control.stages import LONGEST_SETTLE, SETTLE
 from homeport.model.load_balancer import default_rule_arn
+from homeport.model.traffic import shifted
 from homeport.shapes import ecs as shapes
 from tests.unit.control.blue_green_world import (
     BLUE,
@@ -108,6 +109,28 @@ def test_rule_when_it_was_changed_by_hand_then_it_is_brought_back_and_served_bef
     served.through(world.store.version)
     world.run(5)
     world.assert_serves(2, GREEN, 2)
+
+
+def test_rule_when_it_was_put_right_by_hand_and_the_data_plane_is_behind_then_nothing_stops_before_it_has_followed():
+    world = BlueGreenWorld()
+    world.serve(2, configuration(hooks=[pause("POST_SCALE_UP")]), entries=(entry(test=False),))
+    served = Served()
+    served.through(world.store.version)
+    world.reconciler = ServiceReconciler(world.store.read, world.fleet, served=served)
+    right = shifted((forward(BLUE),), GREEN, BLUE, 0.0)
+    world.update(
+        lambda tx: tx.rules.put(
+            replace(tx.rules[PRODUCTION], actions=right, written_version=tx.version, written_at=tx.now)
+        )
+    )
+    world.deploy(2)
+    world.run(60)
+    world.deploy(3)
+    world.run(60)
+    assert len(world.revision_tasks(2)) == 2
+    served.through(world.store.version)
+    world.run(5)
+    assert not world.revision_tasks(2)
 
 
 @pytest.mark.parametrize("arn", [PRODUCTION, TEST])
