@@ -6,92 +6,30 @@ most telling comes first: what has ended, what holds starts back, what lacks roo
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 from homeport.model.deployment import ENDED, Deployment, ServiceDeployment
-from homeport.model.load_balancer import Target
 from homeport.model.rules.deployment_configuration import bake_time, step_bake
-from homeport.model.rules.task_sets import computed_count
-from homeport.model.service import Service, TaskSet
-from homeport.model.status import DesiredStatus, StopCode, TaskStatus
+from homeport.model.service import TaskSet
+from homeport.model.status import DesiredStatus, TaskStatus
 from homeport.model.task import Task
-from homeport.scheduler.explain import Explanation
+from homeport.scheduler.service_facts import (
+    Facts,
+    is_draining,
+    is_older,
+    kept,
+    lacking,
+    primary_of,
+    staged,
+    targets_of,
+    wanted_counts,
+)
 
 #: Seconds of RUNNING after which a task without any health check counts as healthy (API reference, UpdateService).
 SETTLING_SECONDS = 40.0
 _ALL_TRAFFIC = 100.0
 #: Above these, times are told in minutes and in hours.
 _MOST_SECONDS, _MOST_MINUTES = 180, 180
-
-
-class Facts(NamedTuple):
-    """Rows about one service. `tasks` are those that have not STOPPED, `targets` theirs by task ARN.
-
-    `failure`: the task that failed last (`last_failure`). `placements`: dry runs of placing what is `lacking`, by
-    deployment or task set. `draining`: ARNs of the container instances that drain. `resolving`: ids of deployments of
-    which it is not known yet what the tags of their images stand for. `expected_targets`: in how many target groups a
-    task must be, by deployment or task set; as many as the service says where that is not told. `now` in epoch seconds.
-    """
-
-    service: Service
-    deployments: tuple[Deployment, ...]
-    attempt: ServiceDeployment | None
-    task_sets: tuple[TaskSet, ...]
-    tasks: tuple[Task, ...]
-    targets: dict[str, Sequence[Target]]
-    now: float
-    placements: Mapping[str, Explanation] = MappingProxyType({})
-    draining: Collection[str] = frozenset()
-    resolving: Collection[str] = frozenset()
-    expected_targets: Mapping[str, int] = MappingProxyType({})
-    failure: Task | None = None
-
-
-def kept(tasks: Sequence[Task]) -> list[Task]:
-    """Tasks that are to run."""
-    return [task for task in tasks if task.desired_status is DesiredStatus.RUNNING]
-
-
-def lacking(facts: Facts) -> dict[str, int]:
-    """How many tasks deployments and task sets have too few, by id: what is not there, and what is to be replaced.
-
-    A task that has to go, because of its container instance or its deployment, is none that they have.
-    """
-    sound = [task for task in kept(facts.tasks) if not _is_draining(facts, task)]
-    own = Counter(task.started_by for task in sound)
-    counts = {
-        owner: count - (len(sound) if facts.service.scheduling_strategy == "DAEMON" else own[owner])
-        for owner, count in _wanted(facts).items()
-    }
-    return {owner: count for owner, count in counts.items() if count > 0}
-
-
-def _wanted(facts: Facts) -> dict[str, int]:
-    """How many tasks each is to have in the end; one that has failed gets no more."""
-    service, primary = facts.service, _primary(facts)
-    if service.deployment_controller == "EXTERNAL":
-        return {each.id: computed_count(service.desired_count, each.scale_percent) for each in facts.task_sets}
-    if _staged(facts) is not None:
-        return {each.id: each.desired_count for each in facts.deployments}
-    return {} if primary is None or primary.rollout_state == "FAILED" else {primary.id: service.desired_count}
-
-
-def _is_draining(facts: Facts, task: Task) -> bool:
-    return task.container_instance_arn in facts.draining
-
-
-def last_failure(tasks: Iterable[Task], deployment_ids: Collection[str]) -> Task | None:
-    """Of the tasks of these deployments that ended by a fault of their own, the one that did so last."""
-    failed = [task for task in tasks if task.is_stopped and task.started_by in deployment_ids and _has_failed(task)]
-    return max(failed, key=lambda task: task.stopped_at or 0.0, default=None)
-
-
-def _has_failed(task: Task) -> bool:
-    if task.stop_code is StopCode.SERVICE_SCHEDULER_INITIATED:
-        return (task.stopped_reason or "").startswith("Task failed ")
-    return task.stop_code in (StopCode.TASK_FAILED_TO_START, StopCode.ESSENTIAL_CONTAINER_EXITED)
 
 
 def waits_of(facts: Facts) -> tuple[str, ...]:
@@ -148,19 +86,9 @@ def _seconds(until: float, now: float) -> str:
     return f"{minutes} min" if minutes <= _MOST_MINUTES else f"{math.ceil(minutes / 60)} h"
 
 
-def _primary(facts: Facts) -> Deployment | None:
-    return next((each for each in facts.deployments if each.id == facts.service.primary_deployment_id), None)
-
-
-def _staged(facts: Facts) -> ServiceDeployment | None:
-    """The deployment in stages that is under way, if there is one."""
-    attempt = facts.attempt
-    return attempt if attempt is not None and attempt.stage is not None and attempt.status not in ENDED else None
-
-
 def _attempt(facts: Facts) -> Iterator[str]:
     """A deployment that has failed, is going back, or stands at a stage."""
-    primary, attempt = _primary(facts), facts.attempt
+    primary, attempt = primary_of(facts), facts.attempt
     if primary is not None and primary.rollout_state == "FAILED":
         yield f"Deployment {primary.id} has failed and launches no more tasks: {primary.rollout_state_reason}"
     if attempt is None or attempt.status in ENDED:
@@ -232,9 +160,9 @@ def _missing(facts: Facts) -> Iterator[str]:
     """Tasks that are not there, or are not replaced yet, and whether there is room for them."""
     if facts.service.deployment_controller == "EXTERNAL":
         yield from _missing_of_task_sets(facts)
-    elif _staged(facts) is not None:
+    elif staged(facts) is not None:
         for owner, count in lacking(facts).items():
-            wanted = _wanted(facts)[owner]
+            wanted = wanted_counts(facts)[owner]
             yield f"Deployment {owner} wants {_number(wanted)} and lacks {count}.{_room(facts, owner)}"
     else:
         yield from _missing_of_service(facts)
@@ -279,7 +207,7 @@ def _missing_of_task_sets(facts: Facts) -> Iterator[str]:
     if not facts.task_sets:
         yield "The service has no task set that says what to run."
     own = Counter(task.started_by for task in kept(facts.tasks))
-    for owner, wanted in _wanted(facts).items():
+    for owner, wanted in wanted_counts(facts).items():
         if lack := lacking(facts).get(owner):
             yield f"Task set {owner} wants {_number(wanted)} and lacks {lack}.{_room(facts, owner)}"
         elif own[owner] > wanted:
@@ -311,17 +239,13 @@ def _checks(facts: Facts) -> Iterator[str]:
         why = f" ({reason})" if reason else ""
         what = f"targets in {group.split('/')[-2]}"
         yield f"{_of(count, len(running), what, one='is', more='are')} {state}{why}."
-    unregistered = sum(_expected(facts, task) - len(facts.targets.get(task.arn, ())) for task in running)
+    unregistered = sum(targets_of(facts, task) - len(facts.targets.get(task.arn, ())) for task in running)
     if unregistered > 0:
         yield f"{_targets(unregistered)} not registered yet."
     if facts.service.steady_since is None:
         yield from _settling(
-            [task for task in running if task not in checked and not _expected(facts, task)], facts.now
+            [task for task in running if task not in checked and not targets_of(facts, task)], facts.now
         )
-
-
-def _expected(facts: Facts, task: Task) -> int:
-    return facts.expected_targets.get(task.started_by or "", len(facts.service.load_balancers))
 
 
 def _settling(unchecked: Sequence[Task], now: float) -> Iterator[str]:
@@ -333,7 +257,7 @@ def _settling(unchecked: Sequence[Task], now: float) -> Iterator[str]:
 
 def _surplus(facts: Facts) -> Iterator[str]:
     """Tasks of the newest deployment beyond what is wanted: protected ones, or those that are to take others' places."""
-    own = [task for task in kept(facts.tasks) if not (_is_older(facts, task) or _is_draining(facts, task))]
+    own = [task for task in kept(facts.tasks) if not (is_older(facts, task) or is_draining(facts, task))]
     count = len(own) - facts.service.desired_count
     if count > 0 and facts.service.deployment_controller == "ECS":
         why = "" if facts.service.rebalancing_since is None else " while Availability Zones are rebalanced"
@@ -350,7 +274,7 @@ def _protection_ends(tasks: Sequence[Task]) -> str:
 
 def _on_draining_instances(facts: Facts) -> Iterator[str]:
     """Tasks that run where none should be any more, and what they wait for."""
-    on = [task for task in kept(facts.tasks) if _is_draining(facts, task)]
+    on = [task for task in kept(facts.tasks) if is_draining(facts, task)]
     if not on:
         return
     places = sorted({(task.container_instance_arn or "").rsplit("/", 1)[-1] for task in on})
@@ -372,7 +296,7 @@ def _guarded(tasks: Sequence[Task], now: float) -> str:
 
 def _leaving(facts: Facts) -> Iterator[str]:
     """Tasks that are in the way of the end: older ones, superfluous ones, and those that are stopping."""
-    older = [task for task in kept(facts.tasks) if _is_older(facts, task)]
+    older = [task for task in kept(facts.tasks) if is_older(facts, task)]
     if older:
         keeper = _keeper(facts)
         if _are_protected(older, facts.now):
@@ -393,12 +317,8 @@ def _leaving(facts: Facts) -> Iterator[str]:
 
 def _keeper(facts: Facts) -> str:
     """What the tasks of older deployments are there for: a deployment in stages keeps all until it is over."""
-    staged = _staged(facts)
-    if staged is not None:
-        return f"old tasks stay until the {staged.configuration.strategy} deployment is over"
+    attempt = staged(facts)
+    if attempt is not None:
+        return f"old tasks stay until the {attempt.configuration.strategy} deployment is over"
     minimum = facts.service.deployment_configuration.minimum_healthy_percent or 0
     return f"minimumHealthyPercent {minimum} keeps {math.ceil(facts.service.desired_count * minimum / 100)} healthy"
-
-
-def _is_older(facts: Facts, task: Task) -> bool:
-    return facts.service.primary_deployment_id is not None and task.started_by != facts.service.primary_deployment_id

@@ -11,8 +11,9 @@ from homeport.model.rules.launch import EXTERNAL
 from homeport.model.service import Service, TaskSet
 from homeport.model.task import Task
 from homeport.scheduler.explain import Explanation, explain
-from homeport.scheduler.explain_service import Facts, lacking, last_failure, steady_sentence, waits_of
+from homeport.scheduler.explain_service import steady_sentence, waits_of
 from homeport.scheduler.place import Wanted
+from homeport.scheduler.service_facts import Facts, lacking, last_failure
 from homeport.shapes import ecs
 from homeport.shapes import homeport as shapes
 from homeport.store.store import Tx

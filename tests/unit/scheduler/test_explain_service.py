@@ -14,7 +14,8 @@ from homeport.model.service_changes import begin_deployment
 from homeport.model.status import DesiredStatus, StopCode, TaskStatus
 from homeport.model.task import Container, Task
 from homeport.scheduler.explain import Explanation
-from homeport.scheduler.explain_service import Facts, lacking, last_failure, steady_sentence, waits_of
+from homeport.scheduler.explain_service import steady_sentence, waits_of
+from homeport.scheduler.service_facts import Facts, lacking, last_failure
 from homeport.shapes import ecs as shapes
 
 ARN = "arn:aws:ecs:us-east-1:123456789012:service/default/web"
