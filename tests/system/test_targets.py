@@ -125,7 +125,7 @@ def test_targets_when_tasks_come_fail_and_go_then_follow_them(web, live):
     assert live.task(leaving)["lastStatus"] == "DEACTIVATING"
     live.wait(leaving, "STOPPED", 20)
     assert draining not in web.health()
-    assert "has begun draining connections on 1 tasks." in web.events()
+    assert any(event.endswith(") has begun draining connections on 1 tasks.") for event in web.events())
 
     live.ecs.delete_service(service="web", force=True)
     until(lambda: not web.health(), 20, what="no targets")
