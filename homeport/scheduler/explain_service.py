@@ -123,7 +123,7 @@ def _throttle(facts: Facts) -> Iterator[str]:
     if facts.service.steady_since is not None and not lacking(facts):
         return
     for each in facts.deployments:
-        if (until := _held_until(each, facts.now)) is not None:
+        if each.rollout_state != "FAILED" and (until := _held_until(each, facts.now)) is not None:
             yield f"Deployment {each.id} starts no tasks for another {_seconds(until, facts.now)}: {_held_by(each)}."
     for task_set in facts.task_sets:
         if (until := _held_until(task_set, facts.now)) is not None:

@@ -359,6 +359,14 @@ def test_service_when_it_waits_then_the_sentence_has_the_numbers(case):
     assert sentence in waits_of(given)
 
 
+def test_service_when_its_deployment_has_failed_then_starts_are_not_said_to_be_held_back():
+    failed = replace(PRIMARY, rollout_state="FAILED", rollout_state_reason="why", start_after=NOW + 20)
+    assert waits_of(facts(deployments=(failed,))) == (
+        f"Deployment {PRIMARY.id} has failed and launches no more tasks: why",
+        "2 of 2 tasks are missing.",
+    )
+
+
 def test_service_when_it_is_steady_then_starts_that_are_held_back_are_nothing_to_wait_for():
     held = replace(PRIMARY, start_after=NOW + 20, start_failures=1)
     assert waits_of(facts(*BOTH, deployments=(held,), service={"steady_since": NOW - 1})) == ()
