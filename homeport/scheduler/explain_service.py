@@ -56,9 +56,19 @@ def steady_sentence(facts: Facts) -> str:
     count = len(kept(facts.tasks))
     if not count:
         return "The service is steady: it is to run no tasks."
+    so_far = _last_heard_of(facts)
     if count == 1:
-        return "The service is steady: its task runs and passes its checks."
-    return f"The service is steady: its {count} tasks run and pass their checks."
+        return f"The service is steady: its task runs and passes its checks{so_far}."
+    return f"The service is steady: its {count} tasks run and pass their checks{so_far}."
+
+
+def _last_heard_of(facts: Facts) -> str:
+    """A remark where that is old news."""
+    count = sum(task.container_instance_arn in facts.away for task in kept(facts.tasks))
+    if not count:
+        return ""
+    are = "1 is on a container instance" if count == 1 else f"{count} are on container instances"
+    return f", as far as is known: {are} whose agent is not connected"
 
 
 def _tasks(count: int) -> str:
@@ -174,7 +184,8 @@ def _number(count: int) -> str:
 
 def _room(facts: Facts, owner: str) -> str:
     """Whether there is room for its tasks, unless something else holds them back."""
-    if owner in facts.resolving and any(task.started_by == owner for task in facts.tasks):
+    own = [task for task in facts.tasks if task.started_by == owner]
+    if owner in facts.resolving and own and all(task.last_status.rank < TaskStatus.RUNNING.rank for task in own):
         return " The others start when the first has found out what the tags of its images stand for."
     placement = facts.placements.get(owner)
     rows: tuple[Deployment | TaskSet, ...] = (*facts.deployments, *facts.task_sets)

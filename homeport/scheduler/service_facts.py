@@ -18,9 +18,10 @@ class Facts(NamedTuple):
     """Rows about one service. `tasks` are those that have not STOPPED, `targets` theirs by task ARN.
 
     `failure`: the task that failed last (`last_failure`). `placements`: dry runs of placing what is `lacking`, by
-    deployment or task set. `draining`: ARNs of the container instances that drain. `resolving`: ids of deployments of
-    which it is not known yet what the tags of their images stand for. `expected_targets`: in how many target groups a
-    task must be, by deployment or task set; as many as the service says where that is not told. `now` in epoch seconds.
+    deployment or task set. `draining` and `away`: ARNs of the container instances that drain, and of those whose agents
+    are not connected. `resolving`: ids of deployments of which it is not known yet what the tags of their images stand
+    for. `expected_targets`: in how many target groups a task must be, by deployment or task set; as many as the service
+    says where that is not told. `now` in epoch seconds.
     """
 
     service: Service
@@ -32,6 +33,7 @@ class Facts(NamedTuple):
     now: float
     placements: Mapping[str, Explanation] = MappingProxyType({})
     draining: Collection[str] = frozenset()
+    away: Collection[str] = frozenset()
     resolving: Collection[str] = frozenset()
     expected_targets: Mapping[str, int] = MappingProxyType({})
     failure: Task | None = None

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from homeport.api.ecs.find import find_cluster, find_service
 from homeport.api.operation import Context, operation
+from homeport.model.container_instance import ContainerInstance
 from homeport.model.deployment import Deployment, ServiceRevision
 from homeport.model.new_task import task_template
 from homeport.model.rules.capabilities import placement_attributes
@@ -43,6 +44,7 @@ def _facts(ctx: Context, tx: Tx, service: Service) -> Facts:
     task_sets = tuple(tx.task_sets.by(service_arn=service.arn))
     starters = {each.id for each in deployments} | {each.id for each in task_sets}
     attempts = tx.service_deployments.by(service_arn=service.arn)
+    instances = _instances(tx, tasks)
     facts = Facts(
         service=service,
         deployments=deployments,
@@ -51,7 +53,8 @@ def _facts(ctx: Context, tx: Tx, service: Service) -> Facts:
         tasks=tasks,
         targets={task.arn: targets for task in tasks if (targets := tx.targets.by(owner=task.arn))},
         now=tx.now,
-        draining=_draining(tx, tasks),
+        draining=frozenset(row.arn for row in instances if row.status == "DRAINING"),
+        away=frozenset(row.arn for row in instances if not row.agent_connected),
         resolving=frozenset(each.id for each in deployments if _is_resolving(tx, each)),
         expected_targets=_expected_targets(tx, deployments, task_sets),
         failure=last_failure(tx.tasks.by(service_arn=service.arn), starters),
@@ -59,12 +62,10 @@ def _facts(ctx: Context, tx: Tx, service: Service) -> Facts:
     return facts._replace(placements=_placements(ctx, tx, facts))
 
 
-def _draining(tx: Tx, tasks: Iterable[Task]) -> frozenset[str]:
-    """The container instances of these tasks that drain."""
+def _instances(tx: Tx, tasks: Iterable[Task]) -> list[ContainerInstance]:
+    """The container instances of these tasks."""
     arns = {task.container_instance_arn or "" for task in tasks}
-    return frozenset(
-        arn for arn in arns if (row := tx.container_instances.get(arn)) is not None and row.status == "DRAINING"
-    )
+    return [row for arn in arns if (row := tx.container_instances.get(arn)) is not None]
 
 
 def _expected_targets(tx: Tx, deployments: Iterable[Deployment], task_sets: Iterable[TaskSet]) -> dict[str, int]:

@@ -103,6 +103,10 @@ def test_service_when_all_is_well_then_it_waits_for_nothing():
     assert steady_sentence(given) == "The service is steady: its 2 tasks run and pass their checks."
     assert steady_sentence(facts(BOTH[0])) == "The service is steady: its task runs and passes its checks."
     assert steady_sentence(facts()) == "The service is steady: it is to run no tasks."
+    assert steady_sentence(facts(BOTH[0], on(2, "i/2"), away={"i/2"})) == (
+        "The service is steady: its 2 tasks run and pass their checks, as far as is known:"
+        " 1 is on a container instance whose agent is not connected."
+    )
 
 
 def test_lacking_when_tasks_have_to_go_then_they_do_not_count():
