@@ -208,7 +208,9 @@ def _missing_of_service(facts: Facts) -> Iterator[str]:
     said = ", and ".join(text for text, count in zip(what, (missing, unreplaced), strict=True) if count)
     percent = facts.service.deployment_configuration.maximum_percent or 200
     ceiling, live = math.floor(wanted * percent / 100), len(facts.tasks)
-    if live >= ceiling and facts.service.scheduling_strategy != "DAEMON":
+    if facts.service.scheduling_strategy == "DAEMON" and len(kept(facts.tasks)) < live:
+        yield f"{said}; an instance gets its task when the one before it has stopped."
+    elif facts.service.scheduling_strategy != "DAEMON" and live >= ceiling:
         yield f"{said}; maximumPercent {percent} allows {ceiling} at a time, and {_has(live)} not stopped."
     else:
         yield f"{said}.{''.join(_room(facts, owner) for owner in lack)}"

@@ -181,6 +181,15 @@ CASES = {
         facts(*(replace(each, started_by="ecs-svc/0") for each in BOTH), placements={PRIMARY.id: PLACEMENT}),
         "2 of 2 tasks have no replacement yet. No Container Instances were found in your cluster.",
     ),
+    "daemon's instances where the old task has not stopped": (
+        facts(
+            a_task(),
+            a_task(2, desired_status=DesiredStatus.STOPPED, started_by="ecs-svc/0"),
+            service={"scheduling_strategy": "DAEMON"},
+            placements={PRIMARY.id: PLACEMENT},
+        ),
+        "1 of 2 tasks is missing; an instance gets its task when the one before it has stopped.",
+    ),
     "room for green": (
         facts(a_task(), deployments=(replace(PRIMARY, desired_count=2),), attempt=an_attempt(stage="SCALE_UP")),
         f"Deployment {PRIMARY.id} wants 2 tasks and lacks 1.",
