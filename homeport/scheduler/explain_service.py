@@ -12,6 +12,7 @@ from homeport.model.deployment import ENDED, Deployment, ServiceDeployment
 from homeport.model.rules.deployment_configuration import bake_time, step_bake
 from homeport.model.service import TaskSet
 from homeport.model.status import DesiredStatus, TaskStatus
+from homeport.model.target_health import FAILED_STATES
 from homeport.model.task import Task
 from homeport.scheduler.service_facts import (
     Facts,
@@ -252,6 +253,7 @@ def _checks(facts: Facts) -> Iterator[str]:
         why = f" ({reason})" if reason else ""
         what = f"targets in {group.split('/')[-2]}"
         yield f"{_of(count, len(running), what, one='is', more='are')} {state}{why}."
+    yield from _grace(facts, [task for task in running if _fails(facts, task)])
     unregistered = sum(targets_of(facts, task) - len(facts.targets.get(task.arn, ())) for task in running)
     if unregistered > 0:
         yield f"{_targets(unregistered)} not registered yet."
@@ -259,6 +261,21 @@ def _checks(facts: Facts) -> Iterator[str]:
         yield from _settling(
             [task for task in running if task not in checked and not targets_of(facts, task)], facts.now
         )
+
+
+def _fails(facts: Facts, task: Task) -> bool:
+    return task.health_status() == "UNHEALTHY" or any(
+        target.state in FAILED_STATES for target in facts.targets.get(task.arn, ())
+    )
+
+
+def _grace(facts: Facts, failing: Sequence[Task]) -> Iterator[str]:
+    """Why tasks that fail their checks are not replaced yet."""
+    period = facts.service.health_check_grace_period_seconds or 0
+    ends_at = max(((task.started_at or facts.now) + period for task in failing), default=facts.now)
+    if ends_at > facts.now:
+        left = _seconds(ends_at, facts.now)
+        yield f"For another {left} at most failed checks do not count: healthCheckGracePeriodSeconds is {period}."
 
 
 def _settling(unchecked: Sequence[Task], now: float) -> Iterator[str]:

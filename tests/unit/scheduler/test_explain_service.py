@@ -236,6 +236,14 @@ CASES = {
         ),
         "1 of 2 targets in blue is initial (Elb.RegistrationInProgress).",
     ),
+    "target that fails in its grace period": (
+        facts(
+            *BOTH,
+            service=LOAD_BALANCED | {"health_check_grace_period_seconds": 130},
+            targets={BOTH[0].arn: [a_target(state="unhealthy")], BOTH[1].arn: [a_target(state="healthy")]},
+        ),
+        "For another 30 s at most failed checks do not count: healthCheckGracePeriodSeconds is 130.",
+    ),
     "no target": (
         facts(*BOTH, service=LOAD_BALANCED, targets={BOTH[0].arn: [a_target(state="healthy")]}),
         "1 target is not registered yet.",
@@ -383,6 +391,12 @@ def test_service_when_its_deployment_has_failed_then_starts_are_not_said_to_be_h
 def test_service_when_it_is_steady_then_starts_that_are_held_back_are_nothing_to_wait_for():
     held = replace(PRIMARY, start_after=NOW + 20, start_failures=1)
     assert waits_of(facts(*BOTH, deployments=(held,), service={"steady_since": NOW - 1})) == ()
+
+
+def test_service_when_the_grace_period_is_over_then_it_is_not_spoken_of():
+    service = LOAD_BALANCED | {"health_check_grace_period_seconds": 100}
+    targets = {task.arn: [a_target(state="unhealthy")] for task in BOTH}
+    assert not [text for text in waits_of(facts(*BOTH, service=service, targets=targets)) if "Grace" in text]
 
 
 def test_service_when_tasks_are_in_target_groups_then_only_the_others_have_to_run_for_a_while():
