@@ -291,6 +291,8 @@ def _surplus(facts: Facts) -> Iterator[str]:
     count = len(own) - facts.service.desired_count
     if count > 0 and facts.service.deployment_controller == "ECS":
         why = "" if facts.service.rebalancing_since is None else " while Availability Zones are rebalanced"
+        if any(_fails(facts, task) for task in own):
+            why = " until replacements of those that fail their checks are healthy"
         yield f"{_tasks(count)} above the desired count{why}{_guarded(own, facts.now)}."
 
 

@@ -280,6 +280,10 @@ CASES = {
         facts(*BOTH[:1], replace(BOTH[1], protection_enabled=True), service={"desired_count": 1}),
         "1 task is above the desired count (1 protected from scale-in).",
     ),
+    "replacement of an unhealthy task": (
+        facts(a_task(checked="UNHEALTHY"), a_task(2, checked="UNKNOWN"), service={"desired_count": 1}),
+        "1 task is above the desired count until replacements of those that fail their checks are healthy.",
+    ),
     "rebalancing": (
         facts(*BOTH, service={"desired_count": 1, "rebalancing_since": NOW - 5}),
         "1 task is above the desired count while Availability Zones are rebalanced.",
