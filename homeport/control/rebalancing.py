@@ -44,12 +44,21 @@ def surplus(round_: Round, tasks: Sequence[LiveTask], limits: Limits) -> Surplus
         return Surplus()
     # Tasks that leave a draining instance, or are unhealthy, are replaced anyway: taken for a surplus they would beget
     # ever more. And what is stopping still takes its place under the maximum percent.
-    sound = [task for task in tasks if not task.is_leaving and task.condition is not Condition.UNHEALTHY]
+    sound = _sound(tasks)
     unsure = sum(task.condition is not Condition.HEALTHY for task in sound)
     is_at_rest = not (unsure or round_.outgoing()) and len(sound) == len(tasks) == limits.desired_count
     if round_.service.rebalancing_since is None:
         return _judge(round_, limits) if is_at_rest and round_.service.steady_since is not None else Surplus()
     return _judge(round_, limits) if is_at_rest else Surplus(max(0, min(unsure, len(sound) - limits.desired_count)))
+
+
+def is_moving(round_: Round, tasks: Sequence[LiveTask], wanted: Surplus, desired_count: int) -> bool:
+    """Whether what this round starts and stops is the move; other tasks may go meanwhile, such as from a drained host."""
+    return round_.service.rebalancing_since is not None and (wanted.extra > 0 or len(_sound(tasks)) > desired_count)
+
+
+def _sound(tasks: Sequence[LiveTask]) -> list[LiveTask]:
+    return [task for task in tasks if not task.is_leaving and task.condition is not Condition.UNHEALTHY]
 
 
 def is_eligible(service: Service, limits: Limits) -> bool:

@@ -44,7 +44,7 @@ def replica(round_: Round, aside: Collection[str] = ()) -> None:
     shrink_older(round_, view)
     limits = limits_of(round_.service.deployment_configuration, round_.service.desired_count)
     moving = rebalancing.surplus(round_, view.tasks, limits)
-    round_.is_rebalancing = round_.service.rebalancing_since is not None
+    round_.is_rebalancing = rebalancing.is_moving(round_, view.tasks, moving, limits.desired_count)
     plan = _plan(round_, view, moving.extra)
     unplaced = carry_out(round_, view, plan, moving.constraints)
     rebalancing.after_starts(round_, moving)

@@ -137,6 +137,20 @@ def test_rebalancing_when_an_instance_drains_meanwhile_then_no_more_tasks_are_st
     assert zones(world) == {"b": 3, "c": 3}
 
 
+def test_rebalancing_when_a_task_leaves_a_draining_instance_meanwhile_then_it_is_not_put_down_to_that():
+    world = World(instances=3)
+    world.create(3, availability_zone_rebalancing="ENABLED")
+    world.steady()
+    world.add_instance(9, "a")
+    world.change_instance(world.instances()[0], status="DRAINING")
+    world.settle()
+    world.change(rebalancing_since=world.now)
+    world.run(60)
+    assert len(world.tasks) == 3
+    assert world.events("has stopped 1 running tasks: (task ")
+    assert not world.events("due to AZ rebalancing")
+
+
 def test_rebalancing_when_a_task_becomes_unhealthy_meanwhile_then_one_replacement_is_enough():
     entry = shapes.LoadBalancer(target_group_arn=GROUP, container_name="main", container_port=80)
     world = World(instances=1)
