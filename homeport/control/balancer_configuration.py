@@ -89,6 +89,7 @@ def _listener(
         access_log_path=_log_file(balancer, "access_logs", around.log_dir),
         connection_log_path=None if is_stream else _log_file(balancer, "connection_logs", around.log_dir),
         load_balancer=balancer.arn.rpartition(":loadbalancer/")[2],
+        dns_name=balancer.dns_name,
         drop_invalid_headers=settings.get("routing.http.drop_invalid_header_fields.enabled") == "true",
         xff_mode=settings.get("routing.http.xff_header_processing.mode") or "append",
         xff_client_port=settings.get("routing.http.xff_client_port.enabled") == "true",

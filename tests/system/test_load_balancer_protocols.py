@@ -1,6 +1,7 @@
 """What application load balancers speak, with a real Envoy: HTTPS, HTTP/2, WebSocket, gRPC, and answers that take time."""
 
 import asyncio
+import json
 import os
 import socket
 import ssl
@@ -11,8 +12,9 @@ import grpc.aio
 import pytest
 from msgspec.structs import replace
 
-from tests.balancing import a_certificate, a_listener, a_load_balancer, a_target, a_target_group, forward
+from tests.balancing import a_certificate, a_listener, a_load_balancer, a_rule, a_target, a_target_group, fixed, forward
 from tests.system.data_plane import curl, eventually, http_target, scenario, self_signed
+from tests.system.test_load_balancer_replies import raw_target
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="addresses need root")
 BALANCER = a_load_balancer(address="172.31.240.30")
@@ -140,3 +142,35 @@ async def test_grpc_when_forwarded_over_tls_then_calls_and_streams_work(plane):
             ]
     finally:
         await server.stop(None)
+
+
+@scenario
+async def test_http_1_0_when_asked_without_a_host_then_served_under_the_name_of_the_load_balancer(plane):
+    group = a_target_group()
+
+    async def asked(request):
+        reader, writer = await asyncio.open_connection(BALANCER.address, 80)
+        writer.write(request)
+        answer = await asyncio.wait_for(reader.read(), 5)  # it closes, as HTTP/1.0 does
+        writer.close()
+        return answer
+
+    async with http_target("one") as one:
+        await plane.serving(BALANCER, group, a_target(group, one), a_listener(BALANCER, forward(group)))
+        head, _, body = (await asked(b"GET /headers HTTP/1.0\r\n\r\n")).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.0 200 OK")
+        assert json.loads(body)["host"] == BALANCER.dns_name
+        named = await asked(b"GET /headers HTTP/1.0\r\nHost: a.test\r\n\r\n")
+        assert json.loads(named.partition(b"\r\n\r\n")[2])["host"] == "a.test"
+
+
+@scenario
+async def test_method_when_it_is_none_of_the_usual_then_rules_may_match_it_and_targets_get_it(plane):
+    group = a_target_group()
+    async with raw_target(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none") as one:
+        listener = a_listener(BALANCER, forward(group))
+        method = {"Field": "http-request-method", "HttpRequestMethodConfig": {"Values": ["CUSTOM_METHOD"]}}
+        rule = a_rule(listener, 1, fixed(200, "custom"), method)
+        await plane.serving(BALANCER, group, a_target(group, one), listener, rule)
+        assert await curl("-X", "CUSTOM_METHOD", f"http://{BALANCER.address}/") == "custom"
+        assert await curl("-X", "OTHER", f"http://{BALANCER.address}/") == "one"

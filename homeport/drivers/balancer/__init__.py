@@ -136,7 +136,7 @@ class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `http2` is about HTTPS, `alpn` (protocols to offer, best first) about TLS. `xff_mode` append, preserve or remove.
     `response_headers` (name, value) are set on every answer; `server_header`: whether answers that name no server name
-    ELB. `load_balancer` names it in logs. `tls_version_header` and `tls_cipher_header` name what tells targets of the
+    ELB. `load_balancer` names it in logs, `dns_name` where a client of HTTP/1.0 did not say whom it asks. `tls_version_header` and `tls_cipher_header` name what tells targets of the
     client's TLS (empty: nothing does).
     """
 
@@ -157,6 +157,7 @@ class Listener(Struct, frozen=True, kw_only=True, omit_defaults=True):
     access_log_path: str | None = None
     connection_log_path: str | None = None
     load_balancer: str = ""
+    dns_name: str = ""
     drop_invalid_headers: bool = False
     xff_mode: str = "append"
     xff_client_port: bool = False

@@ -106,6 +106,11 @@ def _connection_manager(listener: Listener) -> Json:
         "@type": f"{TYPE}envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "alb",
         "codec_type": "AUTO",
+        "http_protocol_options": {
+            "accept_http_10": True,
+            "default_host_for_http_10": listener.dns_name,
+            "allow_custom_methods": True,
+        },
         "rds": {"route_config_name": listener.id, "config_source": {"ads": {}, "resource_api_version": "V3"}},
         "stream_idle_timeout": f"{listener.idle_timeout_seconds}s",
         "request_timeout": "0s",
