@@ -96,6 +96,18 @@ async def test_reply_when_a_target_takes_longer_than_the_idle_timeout_then_504(p
 
 
 @scenario
+async def test_reply_when_a_request_makes_no_sense_then_400_with_the_page(plane):
+    await plane.serving(BALANCER, a_listener(BALANCER, fixed(400, "as the listener says")))
+    reader, writer = await asyncio.open_connection(BALANCER.address, 80)
+    writer.write(b"nonsense\r\n\r\n")
+    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 400 Bad Request")
+    assert body.decode().replace("\r\n", "\n") == page("400 Bad Request")
+    assert await asked("/") == ["400", "text/plain", "awselb/2.0", "as the listener says"]
+
+
+@scenario
 async def test_reply_when_a_grpc_target_refuses_then_unavailable_with_the_status_line(plane):
     group, pair = a_target_group("grpc", protocol_version="GRPC"), self_signed("grpc.test")
     certificate = a_certificate("grpc.test", *pair)

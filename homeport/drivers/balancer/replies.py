@@ -15,48 +15,46 @@ _PAGE = "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}<
 
 
 class _Reply(NamedTuple):
-    """One status, and the flags of Envoy that it answers; `was` if these flags alone do not say which status it is."""
+    """A status with its phrase, and which of Envoy's own answers are given as this one."""
 
     status: int
     phrase: str
-    flags: tuple[str, ...]
-    was: int | None = None
+    condition: Json
+
+
+def _flagged(*flags: str) -> Json:
+    return {"response_flag_filter": {"flags": list(flags)}}
+
+
+def _own(status: int) -> Json:
+    """Envoy's own answers of this status, as against those of an action (and targets' answers are none of its own)."""
+    return only_if(f"response.code == {status} && response.code_details != 'direct_response'")
 
 
 _REPLIES = (
-    _Reply(502, "Bad Gateway", ("UF", "UC", "UR", "LR", "UPE")),
-    _Reply(503, "Service Temporarily Unavailable", ("UH", "NC", "UO")),
-    _Reply(504, "Gateway Time-out", ("UT", "SI"), was=504),
-    _Reply(408, "Request Time-out", ("SI",), was=408),
-    _Reply(400, "Bad Request", ("DPE",), was=400),
+    # A connection that was tried in vain has the flag of one that was refused; only the details tell them apart.
+    _Reply(504, "Gateway Time-out", only_if("response.code_details.contains('connection_timeout')")),
+    _Reply(502, "Bad Gateway", _flagged("UF", "UC", "UR", "LR", "UPE")),
+    _Reply(503, "Service Temporarily Unavailable", _flagged("UH", "NC", "UO")),
+    _Reply(504, "Gateway Time-out", _own(504)),
+    _Reply(408, "Request Time-out", _own(408)),
+    _Reply(400, "Bad Request", _own(400)),
 )
-#: A connection that was tried in vain has the flag of one that was refused; only the details tell them apart.
-_TOOK_TOO_LONG = _Reply(504, "Gateway Time-out", ())
 
 
 def local_replies() -> Json:
     """Envoy's LocalReplyConfig; the first mapper that matches counts."""
-    late = only_if("response.code_details.contains('connection_timeout')")
-    conditions = [(_TOOK_TOO_LONG, late), *((reply, _condition(reply)) for reply in _REPLIES)]
-    return {"mappers": [mapper for reply, condition in conditions for mapper in _mappers(reply, condition)]}
+    return {"mappers": [mapper for reply in _REPLIES for mapper in _mappers(reply)]}
 
 
-def _condition(reply: _Reply) -> Json:
-    flags: Json = {"response_flag_filter": {"flags": list(reply.flags)}}
-    if reply.was is None:
-        return flags
-    status = {"comparison": {"op": "EQ", "value": {"default_value": reply.was, "runtime_key": "none"}}}
-    return _all(flags, {"status_code_filter": status})
-
-
-def _mappers(reply: _Reply, condition: Json) -> list[Json]:
+def _mappers(reply: _Reply) -> list[Json]:
     """gRPC clients get the status as theirs, and show the text to people: a page would be in their way."""
     line = f"{reply.status} {reply.phrase}"
     grpc = {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}}
     page = {"text_format_source": {"inline_string": _PAGE.format(line)}, "content_type": "text/html"}
     return [
-        {"filter": _all(condition, grpc), "status_code": reply.status, "body": {"inline_string": line}},
-        {"filter": condition, "status_code": reply.status, "body_format_override": page},
+        {"filter": _all(reply.condition, grpc), "status_code": reply.status, "body": {"inline_string": line}},
+        {"filter": reply.condition, "status_code": reply.status, "body_format_override": page},
     ]
 
 
