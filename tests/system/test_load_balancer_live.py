@@ -109,6 +109,8 @@ def test_load_balancer_when_created_then_reached_by_name_and_shown_and_gone_when
     until(lambda: shown["address"] not in addresses(), 10, what="the address is taken away")
     with pytest.raises(socket.gaierror):
         socket.getaddrinfo(name, 80)
+    log = (homeport.data_dir / "logs" / "server.log").read_text()
+    assert [line for line in log.splitlines() if not line.startswith("{")] == []
 
 
 def addresses():

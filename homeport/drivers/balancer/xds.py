@@ -7,9 +7,13 @@ was published once: an Envoy that outlived the former process must not be told t
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
+
+# Read as it is loaded. What we start as processes (`ip`, say) speaks no gRPC, and each would be a line among ours in the log.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 import grpc.aio
