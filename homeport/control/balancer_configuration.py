@@ -119,7 +119,7 @@ def _tls_headers(settings: Wire) -> dict[str, Any]:
 
 
 def _default(tables: Tables, row: model.Listener, *, is_stream: bool) -> driver.Action:
-    action = _action(tables, row.default_actions)
+    action = _action(tables, row.default_actions, row.port)
     return action if not is_stream or isinstance(action, driver.Forward) else driver.Forward(groups=())
 
 
@@ -198,7 +198,7 @@ def _rules(tables: Tables, row: model.Listener) -> list[driver.Rule]:
         driver.Rule(
             priority=rule.priority,
             conditions=tuple(each for wire in rule.conditions for each in conditions(wire)),
-            action=_action(tables, rule.actions),
+            action=_action(tables, rule.actions, row.port),
         )
         for rule in rows
     ]
@@ -231,12 +231,12 @@ def conditions(wire: Wire) -> tuple[driver.Condition, ...]:
     return (driver.Condition(field=field, values=tuple(values), name=name),)
 
 
-def _action(tables: Tables, actions: tuple[Wire, ...]) -> driver.Action:
-    """The last action by order is the one that answers (those before it authenticate)."""
+def _action(tables: Tables, actions: tuple[Wire, ...], port: int) -> driver.Action:
+    """The last action by order is the one that answers (those before it authenticate). `port`: the listener's."""
     last = max(actions, key=lambda action: int(action.get("Order") or 0), default={})
     match last.get("Type"):
         case "redirect":
-            return _redirect(last["RedirectConfig"])
+            return _redirect(last["RedirectConfig"], port)
         case "fixed-response":
             return _fixed_response(last["FixedResponseConfig"])
     return _forward(tables, last)
@@ -260,15 +260,16 @@ def _weight(group: Wire) -> int:
     return 1 if weight is None else int(weight)
 
 
-def _redirect(config: Wire) -> driver.Redirect:
+def _redirect(config: Wire, port: int) -> driver.Redirect:
     given = {
         name: config[member]
-        for name, member in (("protocol", "Protocol"), ("host", "Host"), ("port", "Port"), ("path", "Path"))
+        for name, member in (("protocol", "Protocol"), ("host", "Host"), ("path", "Path"))
         if config.get(member)
     }
-    query = config.get("Query")
+    query, wanted = config.get("Query"), config.get("Port") or "#{port}"
     return driver.Redirect(
         status=int(str(config["StatusCode"]).removeprefix("HTTP_")),
+        port=port if wanted == "#{port}" else int(wanted),
         query="#{query}" if query is None else query,
         **given,
     )

@@ -240,10 +240,12 @@ async def test_rules_when_conditions_of_every_kind_then_the_first_that_holds_ans
 async def test_redirect_when_it_has_templates_then_the_location_is_made_of_the_request(plane):
     listener = a_listener(BALANCER, redirect(Protocol="HTTPS", Port="443"))
     moved = a_rule(listener, 1, redirect("HTTP_302", Host="new.test", Path="/v2/#{path}"), path_is("/old*"))
-    await serving(plane, listener, moved)
+    secure = a_rule(listener, 2, redirect(Protocol="HTTPS"), path_is("/secure"))
+    await serving(plane, listener, moved, secure)
     ask = ("-o", "/dev/null", "-w", "%{http_code} %{redirect_url}")
     assert await curl(*ask, f"{URL}/a?b=c") == f"301 https://{BALANCER.address}:443/a?b=c"
-    assert await curl(*ask, f"{URL}/old/x?y") == "302 http://new.test/v2/old/x?y"
+    assert await curl(*ask, f"{URL}/old/x?y") == "302 http://new.test:80/v2/old/x?y"
+    assert await curl(*ask, f"{URL}/secure") == f"301 https://{BALANCER.address}:80/secure"
 
 
 @scenario

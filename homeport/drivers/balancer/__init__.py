@@ -95,12 +95,16 @@ class Forward(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="forwar
 
 
 class Redirect(Struct, frozen=True, kw_only=True, tag="redirect"):
-    """ELB's templates: `#{protocol}`, `#{host}`, `#{port}`, `#{path}` (without its leading slash), `#{query}`."""
+    """ELB's templates: `#{protocol}`, `#{host}`, `#{path}` (without its leading slash), `#{query}`.
+
+    The location always tells the port, as ELB's does, which need not suit the protocol: HTTPS alone, set on port 80,
+    leads to port 80.
+    """
 
     status: int = 302
     protocol: str = "#{protocol}"
     host: str = "#{host}"
-    port: str = "#{port}"
+    port: int
     path: str = "/#{path}"
     query: str = "#{query}"
 

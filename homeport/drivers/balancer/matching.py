@@ -249,13 +249,11 @@ _REDIRECT_CODES = {
 
 def redirect(action: Redirect) -> Json:
     """ELB's templates in the forms Envoy has; what has no form is refused when the action is created."""
-    result: Json = {"response_code": _REDIRECT_CODES[action.status]}
+    result: Json = {"response_code": _REDIRECT_CODES[action.status], "port_redirect": action.port}
     if action.protocol != "#{protocol}":
         result["scheme_redirect"] = action.protocol.lower()
     if action.host != "#{host}":
         result["host_redirect"] = action.host
-    if action.port != "#{port}":
-        result["port_redirect"] = int(action.port)
     if action.query != "#{query}":
         result["strip_query"] = True
     if action.path != "/#{path}" or action.query not in ("#{query}", ""):

@@ -151,7 +151,7 @@ def test_rules_when_several_then_by_priority_with_conditions_and_actions():
     )
     served = part_of(BALANCER, listener, *rules).listeners[0]
     assert [rule.priority for rule in served.rules] == [3, 20]
-    assert served.rules[1].action == driver.Redirect(status=301, path="/#{path}/x")
+    assert served.rules[1].action == driver.Redirect(status=301, port=80, path="/#{path}/x")
     assert served.default == driver.FixedResponse(status=404, body="nothing here")
 
 

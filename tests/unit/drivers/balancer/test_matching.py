@@ -154,9 +154,9 @@ def test_forward_when_a_group_is_sticky_then_its_route_has_the_cookie_and_others
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
-        (Redirect(status=301, protocol="HTTPS", port="443"), {"response_code": "MOVED_PERMANENTLY", "scheme_redirect": "https", "port_redirect": 443}),
-        (Redirect(host="x.test", query=""), {"response_code": "FOUND", "host_redirect": "x.test", "strip_query": True}),
-        (Redirect(path="/fixed", query="a=b"), {"response_code": "FOUND", "strip_query": True, "path_redirect": "/fixed?a=b"}),
+        (Redirect(status=301, protocol="HTTPS", port=443), {"response_code": "MOVED_PERMANENTLY", "scheme_redirect": "https", "port_redirect": 443}),
+        (Redirect(port=80, host="x.test", query=""), {"response_code": "FOUND", "port_redirect": 80, "host_redirect": "x.test", "strip_query": True}),
+        (Redirect(port=80, path="/fixed", query="a=b"), {"response_code": "FOUND", "port_redirect": 80, "strip_query": True, "path_redirect": "/fixed?a=b"}),
     ],
 )  # fmt: skip
 def test_redirect_when_parts_are_set_then_only_those_change(action, expected):
