@@ -122,7 +122,7 @@ class LogIntake:
         if handler is None:
             return _refusal("UnknownOperationException", f"The log intake does not serve {operation}.")
         try:
-            answer = await handler(await request.read(), request.path.startswith(CREATE_GROUP_PATH))
+            answer = await handler(_as_utf8(await request.read()), request.path.startswith(CREATE_GROUP_PATH))
         except msgspec.DecodeError as error:
             return _refusal("InvalidParameterException", str(error))
         except Refused as error:
@@ -162,6 +162,15 @@ class LogIntake:
     def _append(self, record: Record) -> None:
         self._spool.append(msgspec.json.encode(record))
         self._forwarder.wake()
+
+
+def _as_utf8(body: bytes) -> bytes:
+    """dockerd hands on what a container wrote as it is: a byte that is no UTF-8 must not cost the batch it came in."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return body.decode(errors="replace").encode()
+    return body
 
 
 def _refusal(code: str, message: str, status: int = 400) -> web.Response:

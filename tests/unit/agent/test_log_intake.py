@@ -45,7 +45,8 @@ class Intake:
             "x-amz-target": f"Logs_20140328.{operation}",
             "authorization": f"AWS4-HMAC-SHA256 Credential={key}/20261123/us-east-1/logs/aws4_request, Signature=0",
         }
-        async with self.session.post(path, data=json.dumps(body), headers=headers) as response:
+        data = body if isinstance(body, bytes) else json.dumps(body)
+        async with self.session.post(path, data=data, headers=headers) as response:
             return response.status, json.loads(await response.read())
 
 
@@ -65,6 +66,17 @@ def test_events_when_sent_are_acknowledged_before_they_are_forwarded(intake):
         assert await intake.forwarder.forward_some()
         assert intake.backend.groups["/app"]["web/main/1"] == ["hello"]
         assert not await intake.forwarder.forward_some()
+
+    intake.run(body)
+
+
+def test_events_when_a_container_writes_bytes_that_are_no_utf8_are_kept_with_marks_in_their_place(intake):
+    async def body():
+        await intake.send("CreateLogStream", STREAM)
+        raw = json.dumps(EVENTS).encode().replace(b"hello", b"caf\xe9 \xc3\xa9")
+        assert (await intake.send("PutLogEvents", raw))[0] == 200
+        await intake.forwarder.forward_some()
+        assert intake.backend.groups["/app"]["web/main/1"] == ["caf\ufffd é"]
 
     intake.run(body)
 
