@@ -252,7 +252,7 @@ def next_actions(task: TaskRecord, now: float) -> tuple[Action, ...]:
         return ()
     if task.desired is _STOPPED:
         return tuple(
-            Stop(container.name, container.spec.stop_timeout)
+            Stop(container.name, container.spec.stop_timeout or None)  # 0 is the agent's default, as in Amazon's agent
             for container in task.containers
             if container.known is not _STOPPED and container.ended_at is None and _can_stop(task, container)
         )

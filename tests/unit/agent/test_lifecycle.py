@@ -84,6 +84,11 @@ def test_next_action_when_task_shall_stop_stops_only_what_may_run(known, action)
     assert (task.known is STOPPED) == (action is None)
 
 
+def test_stop_timeout_of_zero_is_the_agents_default() -> None:
+    task = stopping(at(a_record(a_container(stop_timeout=0)), "main", RUNNING))
+    assert next_actions(task, NOW) == (Stop("main", None),)
+
+
 def test_start_that_was_asked_for_is_stopped_through_the_engine() -> None:
     task = at(a_record(), "main", CREATED, applied=RUNNING)
     assert next_actions(settle(stopping(task), NOW), NOW) == (Stop("main", None),)
