@@ -11,6 +11,7 @@ from pathlib import Path
 
 _LOG = Path("/dev/kmsg")
 _MARK = b"oom-kill:"
+_GROUP_STARTS = (b"", b"docker-")  # a container's group by the driver: cgroupfs `/ID`, systemd `/docker-ID.scope`
 _RECORD_BYTES = 8192
 _DRIFT_SECONDS = 10.0  # the log's clock is not corrected, as others are
 
@@ -20,9 +21,12 @@ def killed_for_memory(container_id: str, since: float, log: Path = _LOG) -> bool
 
     False as well where the log may not be read or is another host's, and when many die: it tells ten in five seconds.
     """
-    name = b"/" + container_id.encode()
+    names = tuple(b"/%b%b" % (start, container_id.encode()) for start in _GROUP_STARTS)
     earliest = since - _DRIFT_SECONDS
-    return any(_MARK in record and name in record and _uptime(record) >= earliest for record in _records(log))
+    return any(
+        _MARK in record and any(name in record for name in names) and _uptime(record) >= earliest
+        for record in _records(log)
+    )
 
 
 def _records(log: Path) -> Iterator[bytes]:

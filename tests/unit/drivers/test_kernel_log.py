@@ -24,6 +24,7 @@ def a_kill(container: str) -> str:
     ("record", "expected"),
     [
         (a_record(5, a_kill(CONTAINER)), True),
+        (a_record(5, a_kill(f"docker-{CONTAINER}.scope")), True),  # as the systemd driver names groups
         (a_record(5, a_kill("another")), False),
         (a_record(-60, a_kill(CONTAINER)), False),  # the container has been started again since
         (a_record(5, f"docker0: port of /{CONTAINER} entered disabled state"), False),
