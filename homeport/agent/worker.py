@@ -45,7 +45,7 @@ class TaskWorker:
         self._supervisor = supervisor
         self._published = published
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._watched: dict[int, asyncio.Task[None]] = {}
+        self._watched: dict[str, tuple[int, asyncio.Task[None]]] = {}  # the process by container name
         self._unseen: set[str] = set()
         self._failures: dict[str, int] = {}
         self._pausing: set[str] = set()
@@ -80,7 +80,7 @@ class TaskWorker:
     def close(self) -> None:
         """Forget the task; nothing is done to its containers."""
         self._closed = True
-        for child in (*self._busy.values(), *self._watched.values()):
+        for child in (*self._busy.values(), *(child for _, child in self._watched.values())):
             child.cancel()
         if self._alarm is not None:
             self._alarm[1].cancel()
@@ -193,15 +193,18 @@ class TaskWorker:
 
     def _watch_processes(self) -> None:
         for container in self.record.containers:
-            if container.pid and container.pid not in self._watched:
-                name = f"process {self.record.id} {container.name}"
-                self._watched[container.pid] = self._supervisor.spawn(name, self._await_end(container))
+            pid, watch = self._watched.get(container.name, (0, None))
+            if container.pid in (0, pid):
+                continue
+            if watch is not None:
+                watch.cancel()  # of the process before a restart
+            name = f"process {self.record.id} {container.name}"
+            self._watched[container.name] = container.pid, self._supervisor.spawn(name, self._await_end(container))
 
     async def _await_end(self, container: ContainerRecord) -> None:
         """Only sooner than the engine's event, which comes in any case."""
         with suppress(NotFound):
-            change = await self._hands.process_end(container)
-            self.fold(change)
+            self.fold(await self._hands.process_end(container))
             await self._clock.sleep(_TOLD_WITHIN)
             record = self.record.container(container.name)
             if record is not None and record.ended_at is not None and record.known is not ContainerStatus.STOPPED:
