@@ -45,11 +45,23 @@ def master_key(data_dir: Path) -> Sealer:
     return Sealer(load_or_create_key(data_dir / "master.key"))
 
 
+def region_of(data_dir: Path) -> str | None:
+    """The region that a data directory holds, or None before the first start."""
+    key = _root_key(data_dir)
+    return key.region if key else None
+
+
+def _root_key(data_dir: Path) -> RootKey | None:
+    try:
+        return msgspec.json.decode(root_key_path(data_dir).read_bytes(), type=RootKey)
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        return None
+
+
 def root_credentials(data_dir: Path) -> Credentials | None:
     """The root access key with its secret opened, or None before the first start."""
-    try:
-        key = msgspec.json.decode(root_key_path(data_dir).read_bytes(), type=RootKey)
-    except (FileNotFoundError, msgspec.DecodeError):
+    key = _root_key(data_dir)
+    if key is None:
         return None
     secret = master_key(data_dir).open("access-key", key.sealed_secret)
     return None if secret is None else Credentials(key.access_key_id, secret.decode(), key.account_id, key.region)
@@ -59,7 +71,7 @@ def read_state(data_dir: Path, name: str) -> dict[str, Any]:
     """`NAME.json` as a dict; empty where there is none."""
     try:
         content: dict[str, Any] = msgspec.json.decode((data_dir / f"{name}.json").read_bytes(), type=dict[str, Any])
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return {}
     return content
 
@@ -69,6 +81,20 @@ def write_state(data_dir: Path, name: str, content: dict[str, Any]) -> None:
     temporary = data_dir / f"{name}.json.new"
     temporary.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
     temporary.replace(data_dir / f"{name}.json")
+
+
+def running_pid(data_dir: Path, name: str) -> int | None:
+    """The id of the process that `NAME.json` names; None unless it runs and is Homeport's: ids are given out again."""
+    pid: int | None = read_state(data_dir, name).get("pid")
+    return pid if is_running(pid) and _is_homeport(pid) else None
+
+
+def _is_homeport(pid: int | None) -> bool:
+    """By its command line; Envoy's says so too."""
+    try:
+        return b"homeport" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def is_running(pid: int | None) -> bool:

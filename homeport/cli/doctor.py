@@ -11,7 +11,7 @@ import click
 import msgspec
 from rich.table import Table
 
-from homeport.base.local import is_running, read_state
+from homeport.base.local import read_state, running_pid
 from homeport.cli.console import new_console
 from homeport.drivers.balancer.process import binary
 
@@ -141,8 +141,7 @@ def _load_balancers() -> Finding:
 
 
 def _port(data_dir: Path, port: int) -> Finding:
-    server = read_state(data_dir, "server")
-    if server.get("port") == port and is_running(server.get("pid")):
+    if read_state(data_dir, "server").get("port") == port and running_pid(data_dir, "server"):
         return Finding("port", "ok", f"{port} is served by this data directory's server")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

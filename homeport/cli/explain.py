@@ -13,7 +13,11 @@ from homeport.cli.console import new_console
 
 def show_explanation(data_dir: Path, task_definition: str, cluster: str, more: bytes, *, as_json: bool) -> int:
     """Ask where one more task could go; 0 if it can be placed, else 1."""
-    body = msgspec.json.decode(more, type=dict[str, Any]) | {"cluster": cluster, "taskDefinition": task_definition}
+    try:
+        request = msgspec.json.decode(more, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"--cli-input-json wants a JSON object with members of RunTask: {error}") from error
+    body = request | {"cluster": cluster, "taskDefinition": task_definition}
     answer = local.call_own(data_dir, "ExplainTask", body)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())

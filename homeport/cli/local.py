@@ -1,5 +1,8 @@
 """How commands reach the endpoint of a data directory: its address, its root key, botocore clients."""
 
+import os
+import shutil
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -9,7 +12,10 @@ from typing import Any
 import click
 import msgspec
 
-from homeport.base.local import Credentials, read_state, root_credentials
+from homeport.base.local import Credentials, default_data_dir, read_state, root_credentials
+
+#: The endpoint is never behind the proxy that the environment may name.
+_directly = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 def credentials_and_endpoint(data_dir: Path) -> tuple[Credentials, str]:
@@ -17,14 +23,23 @@ def credentials_and_endpoint(data_dir: Path) -> tuple[Credentials, str]:
     key = root_credentials(data_dir)
     endpoint = read_state(data_dir, "server").get("endpoint")
     if key is None or not endpoint:
-        raise click.ClickException(f"nothing was started in {data_dir} yet; run: homeport up --data-dir {data_dir}")
+        raise click.ClickException(f"nothing was started in {data_dir} yet; run: {command('up', data_dir)}")
     return key, endpoint
+
+
+def command(name: str, data_dir: Path) -> str:
+    """A command of ours as the user can type it: with the path where `homeport` is not on PATH, with the directory
+    where another is the default.
+    """
+    called = Path(sys.argv[0])
+    program = str(called) if called.name == "homeport" and shutil.which("homeport") is None else "homeport"
+    return f"{program} {name}" + ("" if data_dir == default_data_dir().absolute() else f" --data-dir {data_dir}")
 
 
 def health(endpoint: str, timeout_seconds: float = 2.0) -> dict[str, Any] | None:
     """What the endpoint says of itself, or None while it does not answer."""
     try:
-        with urllib.request.urlopen(f"{endpoint}/_homeport/health", timeout=timeout_seconds) as answer:  # noqa: S310 - our own endpoint
+        with _directly(f"{endpoint}/_homeport/health", timeout=timeout_seconds) as answer:
             content: dict[str, Any] = msgspec.json.decode(answer.read(), type=dict[str, Any])
     except (OSError, urllib.error.URLError, msgspec.DecodeError):
         return None
@@ -32,16 +47,19 @@ def health(endpoint: str, timeout_seconds: float = 2.0) -> dict[str, Any] | None
 
 
 def client(data_dir: Path, service: str) -> Any:
-    """A botocore client that signs as root and talks to the directory's endpoint."""
+    """A botocore client that signs as root and talks to the directory's endpoint, whatever the user's profiles say."""
     import botocore.session
+    from botocore.config import Config
 
     key, endpoint = credentials_and_endpoint(data_dir)
-    return botocore.session.Session().create_client(
+    of_nobody = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+    return botocore.session.Session(of_nobody).create_client(
         service,
         region_name=key.region,
         endpoint_url=endpoint,
         aws_access_key_id=key.access_key_id,
         aws_secret_access_key=key.secret_access_key,
+        config=Config(proxies={}),
     )
 
 
@@ -61,7 +79,7 @@ def call_own(data_dir: Path, operation: str, body: dict[str, Any]) -> dict[str, 
     SigV4Auth(BotocoreCredentials(key.access_key_id, key.secret_access_key), "homeport", key.region).add_auth(request)
     plain = urllib.request.Request(request.url, request.body, dict(request.headers.items()), method="POST")  # noqa: S310
     try:
-        with urllib.request.urlopen(plain, timeout=30) as answer:  # noqa: S310 - our own endpoint
+        with _directly(plain, timeout=30) as answer:
             return msgspec.json.decode(answer.read(), type=dict[str, Any])
     except urllib.error.HTTPError as error:
         content = msgspec.json.decode(error.read() or b"{}", type=dict[str, Any])
@@ -69,7 +87,9 @@ def call_own(data_dir: Path, operation: str, body: dict[str, Any]) -> dict[str, 
             f"{content.get('__type', error.code)}: {content.get('message', error.reason)}"
         ) from error
     except OSError as error:
-        raise click.ClickException(f"{endpoint} does not answer ({error}); is it up? homeport status") from error
+        raise click.ClickException(
+            f"{endpoint} does not answer ({getattr(error, 'reason', error)}); start it: {command('up', data_dir)}"
+        ) from error
 
 
 def wait_until(condition: Any, seconds: float, *, every: float = 0.05) -> bool:

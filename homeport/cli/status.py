@@ -9,12 +9,27 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from homeport.base.local import is_running, read_state
+from homeport.base.local import read_state, running_pid
 from homeport.cli import local
 from homeport.cli.console import new_console
 
 _DESCRIBED_AT_ONCE = 10
 _MOST_SERVICES = 40
+
+
+def _print_processes(console: Console, facts: dict[str, Any]) -> None:
+    """A line each, as long as it is: what is cut or broken cannot be copied."""
+    rows = {
+        "endpoint": f"{facts['endpoint'] or '–'}  {'answers' if facts['health'] else '[red]does not answer[/]'}",
+        **{
+            name: f"pid {facts[name]['pid']}" if facts[name]["running"] else "[red]not running[/]"
+            for name in ("supervisor", "server", "agent", "balancer")
+        },
+        "instance": facts["agent"]["containerInstanceArn"] or "–",
+        "data": facts["dataDir"],
+    }
+    for name, text in rows.items():
+        console.print(f"{name:<12}{text}", soft_wrap=True)
 
 
 def _print_load_balancer(console: Console, balancer: dict[str, Any]) -> None:
@@ -42,15 +57,13 @@ def _print_services(console: Console, services: list[dict[str, Any]]) -> None:
 
 def collect(data_dir: Path) -> dict[str, Any]:
     """`{"endpoint", "server": {"pid", "running"}, "agent": {"pid", "running", …}, "supervisor": …, "health": …}`."""
-    server, agent, supervisor, balancer = (
-        read_state(data_dir, name) for name in ("server", "agent", "supervisor", "balancer")
-    )
+    server = read_state(data_dir, "server")
     endpoint = server.get("endpoint")
     facts: dict[str, Any] = {"endpoint": endpoint, "dataDir": str(data_dir)}
-    for name, state in (("server", server), ("agent", agent), ("supervisor", supervisor), ("balancer", balancer)):
-        pid = state.get("pid")
-        facts[name] = {"pid": pid if is_running(pid) else None, "running": is_running(pid)}
-    facts["agent"]["containerInstanceArn"] = agent.get("containerInstanceArn")
+    for name in ("server", "agent", "supervisor", "balancer"):
+        pid = running_pid(data_dir, name)
+        facts[name] = {"pid": pid, "running": pid is not None}
+    facts["agent"]["containerInstanceArn"] = read_state(data_dir, "agent").get("containerInstanceArn")
     facts["region"] = server.get("region")
     facts["health"] = local.health(endpoint) if endpoint else None
     return facts | (_asked(data_dir) if facts["health"] else {"services": [], "loadBalancers": []})
@@ -142,17 +155,8 @@ def show_status(data_dir: Path, *, as_json: bool) -> int:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(facts), indent=2).decode())
         return 0 if facts["health"] else 1
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row(
-        "endpoint", f"{facts['endpoint'] or '–'}  {'answers' if facts['health'] else '[red]does not answer[/]'}"
-    )
-    for name in ("supervisor", "server", "agent", "balancer"):
-        state = facts[name]
-        table.add_row(name, f"pid {state['pid']}" if state["running"] else "[red]not running[/]")
-    table.add_row("instance", facts["agent"]["containerInstanceArn"] or "–")
-    table.add_row("data", facts["dataDir"])
     console = new_console()
-    console.print(table)
+    _print_processes(console, facts)
     if facts["services"]:
         _print_services(console, facts["services"])
     for balancer in facts["loadBalancers"]:
@@ -160,5 +164,5 @@ def show_status(data_dir: Path, *, as_json: bool) -> int:
     if "error" in facts:
         click.echo(f"the endpoint did not answer everything: {facts['error']}", err=True)
     if not facts["health"]:
-        click.echo("start it with: homeport up", err=True)
+        click.echo(f"start it with: {local.command('up', data_dir)}", err=True)
     return 0 if facts["health"] else 1
