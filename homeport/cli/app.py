@@ -6,14 +6,33 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
+from click.core import ParameterSource
 
 from homeport.base.config import DEFAULT_PORT, DEFAULT_REGION
-from homeport.base.local import default_data_dir
+from homeport.base.local import default_data_dir, read_state, region_of
 from homeport.cli import local
+
+
+def _absolute(_context: click.Context, _parameter: click.Parameter, data_dir: Path) -> Path:
+    """The directory as an absolute path; refused if this user may not look into it."""
+    try:
+        is_reachable = not data_dir.exists() or os.access(data_dir, os.R_OK | os.X_OK)
+    except PermissionError:
+        is_reachable = False
+    if not is_reachable:
+        raise click.BadParameter(f"{data_dir} is another user's; become that user (sudo?) or choose another directory")
+    return data_dir.absolute()
+
+
+def _is_given(option: str) -> bool:
+    """Whether the option stands on the command line."""
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
+
 
 data_dir_option = click.option(
     "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, readable=False),
+    callback=_absolute,
     default=default_data_dir,
     show_default="HOMEPORT_DATA_DIR or ~/.homeport",
     help="Where all state lives.",
@@ -35,12 +54,14 @@ def main() -> None:
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for other hosts' agents."
 )
 @click.option(
-    "--region", default=lambda: os.environ.get("AWS_REGION", DEFAULT_REGION), show_default="AWS_REGION or us-east-1"
+    "--region",
+    default=lambda: os.environ.get("AWS_REGION", DEFAULT_REGION),
+    show_default="the data directory's; of a new one AWS_REGION or us-east-1",
 )
 @click.option("--cluster", default="default", show_default=True, help="Cluster that this host joins.")
 @click.option("--availability-zone", help="Where this host is, such as us-east-1a.")
 @click.option("--detach", "-d", is_flag=True, help="Return when ready and leave it running.")
-@click.option("--foreground", is_flag=True, help="Show the logs of both processes here.")
+@click.option("--foreground", is_flag=True, help="Show the logs of all processes here.")
 @click.option(
     "--server-option", multiple=True, help="Passed on to `homeport server`, such as --server-option=--log-level=debug."
 )
@@ -65,14 +86,15 @@ def up(
         agent_options.append(f"--availability-zone={availability_zone}")
     bring_up(
         UpOptions(
-            data_dir=data_dir.absolute(),
+            data_dir=data_dir,
             host=host,
             port=port,
-            region=region,
+            region=region if _is_given("region") else region_of(data_dir) or region,
             detach=detach,
             foreground=foreground,
             server_options=tuple(server_option),
             agent_options=tuple(agent_options),
+            is_port_given=_is_given("port"),
         )
     )
 
@@ -83,7 +105,7 @@ def down(data_dir: Path) -> None:
     """Stop server and agent. Containers go on; the next `up` finds them again."""
     from homeport.cli.up import bring_down
 
-    bring_down(data_dir.absolute())
+    bring_down(data_dir)
 
 
 @main.command()
@@ -93,18 +115,19 @@ def status(data_dir: Path, as_json: bool) -> None:
     """What runs, where, and how it is. Exits 1 if the endpoint does not answer."""
     from homeport.cli.status import show_status
 
-    sys.exit(show_status(data_dir.absolute(), as_json=as_json))
+    sys.exit(show_status(data_dir, as_json=as_json))
 
 
 @main.command()
 @data_dir_option
-@click.option("--port", type=int, default=DEFAULT_PORT, show_default=True)
+@click.option("--port", type=int, show_default=f"that of the last `up`, or {DEFAULT_PORT}")
 @click.option("--json", "as_json", is_flag=True)
-def doctor(data_dir: Path, port: int, as_json: bool) -> None:
+def doctor(data_dir: Path, port: int | None, as_json: bool) -> None:
     """Check engine, kernel, ports and disk; say what is missing and the remedy."""
     from homeport.cli.doctor import examine
 
-    sys.exit(examine(data_dir.absolute(), port, as_json=as_json))
+    port = port or read_state(data_dir, "server").get("port") or DEFAULT_PORT
+    sys.exit(examine(data_dir, port, as_json=as_json))
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
@@ -125,7 +148,7 @@ def agent(options: tuple[str, ...]) -> None:
 @data_dir_option
 def env(data_dir: Path) -> None:
     """Print `export` lines for a shell: eval "$(homeport env)"."""
-    key, endpoint = local.credentials_and_endpoint(data_dir.absolute())
+    key, endpoint = local.credentials_and_endpoint(data_dir)
     click.echo(f"export AWS_ENDPOINT_URL={endpoint}")
     click.echo(f"export AWS_ACCESS_KEY_ID={key.access_key_id}")
     click.echo(f"export AWS_SECRET_ACCESS_KEY={key.secret_access_key}")
@@ -141,7 +164,7 @@ def profile(data_dir: Path, name: str) -> None:
     """Write an AWS profile, so that `aws --profile homeport …` just works."""
     from homeport.cli.profile import write_profile
 
-    for path in write_profile(data_dir.absolute(), name):
+    for path in write_profile(data_dir, name):
         click.echo(f"profile {name!r} written to {path}")
     click.echo(f"try: aws --profile {name} ecs list-clusters")
 
@@ -169,7 +192,7 @@ def explain_task(
     from homeport.cli.explain import show_explanation
 
     more = request_file.read() if request_file else b"{}"
-    sys.exit(show_explanation(data_dir.absolute(), task_definition, cluster, more, as_json=as_json))
+    sys.exit(show_explanation(data_dir, task_definition, cluster, more, as_json=as_json))
 
 
 @explain.command("service")
@@ -181,7 +204,7 @@ def explain_service(data_dir: Path, service: str, cluster: str, as_json: bool) -
     """What SERVICE is waiting for, with the numbers. Exits 1 unless it is steady."""
     from homeport.cli.explain import show_service
 
-    sys.exit(show_service(data_dir.absolute(), service, cluster, as_json=as_json))
+    sys.exit(show_service(data_dir, service, cluster, as_json=as_json))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ from homeport.drivers.network.hosts import rewrite
 log = get_logger("supervisor")
 #: A child that ran this long was well: what killed it is not its own start.
 _SETTLED_SECONDS = 3.0
+#: Exit codes that say "do not restart": wrong options, and what the Amazon ECS agent calls terminal.
+_FINAL_CODES = (2, 5)
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
@@ -40,17 +42,21 @@ class Keeper:
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._log_intake: socket.socket | None = None
         self._stopping = False
+        self._given_up: list[str] = []
 
     async def keep(self, name: str, command: list[str]) -> None:
-        """Run `command` again and again until stopped. Exit code 5 means "do not restart", as for the Amazon ECS agent."""
+        """Run `command` again and again until stopped, or until it says that this is of no use."""
         attempt = 0
         while not self._stopping:
             started = self._clock.monotonic()
             process = await self._start(name, command)
             code = await process.wait()
             self._running.pop(name, None)
-            if self._stopping or code == 5:
+            if self._stopping or code in _FINAL_CODES:
                 log.warning("child_ended", child=name, code=code)
+                if not self._stopping:
+                    self._given_up.append(name)
+                    self._publish()
                 if name == "agent" and self._log_intake is not None:
                     self._log_intake.close()  # nobody will answer: containers must not wait for it
                 return
@@ -103,7 +109,7 @@ class Keeper:
             await self._clock.sleep(0.05)
 
     def _publish(self) -> None:
-        state = read_state(self._data_dir, "supervisor") | {"pid": os.getpid()}
+        state = read_state(self._data_dir, "supervisor") | {"pid": os.getpid(), "givenUp": self._given_up}
         for name, process in self._running.items():
             state[name] = {"pid": process.pid}
         write_state(self._data_dir, "supervisor", state)

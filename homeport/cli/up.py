@@ -1,16 +1,19 @@
 """`homeport up` and `homeport down`: a supervisor with two children, and progress while a person waits for them."""
 
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
+import msgspec
 
-from homeport.base.local import is_running, read_state
+from homeport.base.local import is_running, read_state, region_of, running_pid, write_state
 from homeport.cli import local
 from homeport.cli.console import new_console
 from homeport.cli.ports import agent_port_options
@@ -28,6 +31,7 @@ class UpOptions(NamedTuple):
     foreground: bool
     server_options: tuple[str, ...]
     agent_options: tuple[str, ...]
+    is_port_given: bool = False
 
     @property
     def endpoint(self) -> str:
@@ -37,19 +41,19 @@ class UpOptions(NamedTuple):
 
 def bring_up(options: UpOptions) -> None:
     """Start (or find) the supervisor, show progress until a container instance is there, print what to do next."""
-    options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if is_running(read_state(options.data_dir, "supervisor").get("pid")):
-        console.print(f"already up: {read_state(options.data_dir, 'server').get('endpoint')}")
-        _wait_until_ready(options)
-        _print_next_steps(options)
+    make_directory(options.data_dir)
+    _check_region(options)
+    if running_pid(options.data_dir, "supervisor"):
+        _find_up(options)
         return
     for orphan in ("agent", "server", "balancer"):  # children whose supervisor was killed would keep the port
         _end(options.data_dir, orphan, 10)
     _check_port(options)
+    write_state(options.data_dir, "supervisor", {})  # what a killed one left there is over
     process = _start_supervisor(options)
     try:
-        _wait_until_ready(options, process)
-        _print_next_steps(options)
+        _wait_until_started(options, process)
+        _print_next_steps(options.data_dir, options.endpoint)
         if not options.detach:
             console.print(
                 "Ctrl-C stops server and agent (containers go on); `homeport up --detach` leaves them running."
@@ -61,6 +65,49 @@ def bring_up(options: UpOptions) -> None:
         process.wait()
 
 
+def make_directory(data_dir: Path) -> None:
+    """Ends the command with advice where it cannot be made or used."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        usable = os.access(data_dir, os.R_OK | os.W_OK | os.X_OK)
+    except OSError as error:
+        raise click.ClickException(
+            f"{data_dir} cannot be made ({error.strerror}); choose another with --data-dir"
+        ) from error
+    if not usable:
+        raise click.ClickException(f"{data_dir} belongs to another user; become that user or choose another --data-dir")
+
+
+def _check_region(options: UpOptions) -> None:
+    """Ends the command where another region is asked for than the directory holds: it is in every ARN there."""
+    held = region_of(options.data_dir)
+    if held not in (None, options.region):
+        raise click.ClickException(
+            f"{options.data_dir} holds region {held}; leave --region away, or choose another --data-dir"
+        )
+
+
+def _find_up(options: UpOptions) -> None:
+    """It is up already, maybe with other options than these, which change nothing."""
+    endpoint = read_state(options.data_dir, "server").get("endpoint") or options.endpoint
+    console.print(f"already up: {endpoint}", soft_wrap=True)
+    if endpoint != options.endpoint and options.is_port_given:
+        down = local.command("down", options.data_dir)
+        console.print(f"it stays there; to serve {options.endpoint} instead: {down}, then up again", soft_wrap=True)
+    _wait_until_ready(options.data_dir, endpoint)
+    _print_next_steps(options.data_dir, endpoint)
+
+
+def _wait_until_started(options: UpOptions, process: subprocess.Popen[bytes]) -> None:
+    """As `_wait_until_ready`. What does not come up is stopped again, so that the next `up` starts from the beginning."""
+    try:
+        _wait_until_ready(options.data_dir, options.endpoint, process)
+    except click.ClickException:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        raise
+
+
 def bring_down(data_dir: Path) -> None:
     """Stop the supervisor and with it its children; containers go on."""
     parts = (("supervisor", 25), ("agent", 10), ("server", 10), ("balancer", 5))
@@ -70,26 +117,23 @@ def bring_down(data_dir: Path) -> None:
         console.print("nothing runs here")
         return
     console.print(
-        "server, agent and load balancers are down; containers go on and the next `homeport up` finds them again"
+        "server, agent and load balancers are down; containers go on and the next `homeport up` finds them again",
+        soft_wrap=True,
     )
 
 
 def _end(data_dir: Path, name: str, seconds: float) -> bool:
-    """SIGTERM, and SIGKILL when it takes too long; False if it did not run (or the id is somebody else's by now)."""
-    pid: int = read_state(data_dir, name).get("pid") or 0
-    if not is_running(pid) or not _is_ours(pid):
+    """SIGTERM, and SIGKILL when it takes too long; False if it did not run."""
+    pid = running_pid(data_dir, name)
+    if pid is None:
         return False
-    os.kill(pid, signal.SIGTERM)
-    if not local.wait_until(lambda: not is_running(pid), seconds):
-        os.kill(pid, signal.SIGKILL)
-    return True
-
-
-def _is_ours(pid: int) -> bool:
     try:
-        return b"homeport" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
-        return False
+        os.kill(pid, signal.SIGTERM)
+        if not local.wait_until(lambda: not is_running(pid), seconds):
+            os.kill(pid, signal.SIGKILL)
+    except PermissionError as error:
+        raise click.ClickException(f"the {name} (pid {pid}) is another user's; stop it as that user") from error
+    return True
 
 
 def _check_port(options: UpOptions) -> None:
@@ -97,10 +141,18 @@ def _check_port(options: UpOptions) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((options.host, options.port))
+        except socket.gaierror as error:
+            raise click.ClickException(
+                f"--host {options.host}: {error.strerror}; give an address of this host"
+            ) from error
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise click.ClickException(
+                    f"{options.host} is no address of this host; choose another --host"
+                ) from error
             raise click.ClickException(
                 f"port {options.port} on {options.host} is not free ({error.strerror}); "
-                "stop what uses it (homeport doctor tells) or choose another with --port"
+                f"stop what uses it (ss -ltnp 'sport = :{options.port}' tells) or choose another with --port"
             ) from error
 
 
@@ -117,44 +169,75 @@ def _start_supervisor(options: UpOptions) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)  # noqa: S603
 
 
-def _wait_until_ready(options: UpOptions, process: subprocess.Popen[bytes] | None = None) -> None:
+def _wait_until_ready(data_dir: Path, endpoint: str, process: subprocess.Popen[bytes] | None = None) -> None:
     """Three things, each told as it comes: the server answers, the agent is registered, its instance is connected."""
 
     def alive() -> bool:
         return process is None or process.poll() is None
 
     with console.status("starting the control plane …") as status:
-        _expect(options, lambda: local.health(options.endpoint) is not None or not alive(), "server", 30)
+        _expect(data_dir, lambda: local.health(endpoint) is not None or not alive(), "server", 30)
         if not alive():
-            raise click.ClickException(f"the supervisor ended; see {options.data_dir}/logs/supervisor.log")
-        console.print(f"[green]✓[/] control plane answers on {options.endpoint}")
+            raise click.ClickException(f"the supervisor ended; see {data_dir}/logs/supervisor.log")
+        console.print(f"[green]✓[/] control plane answers on {endpoint}", soft_wrap=True)
         status.update("starting the agent …")
-        _expect(options, lambda: _connected_instance(options) is not None, "agent", 60)
-        console.print(f"[green]✓[/] this host is container instance {_connected_instance(options)}")
+        _expect(data_dir, lambda: _connected_instance(data_dir) is not None, "agent", 60)
+        console.print(f"[green]✓[/] this host is container instance {_connected_instance(data_dir)}", soft_wrap=True)
 
 
-def _expect(options: UpOptions, condition: object, name: str, seconds: float) -> None:
-    if not local.wait_until(condition, seconds):
+def _expect(data_dir: Path, condition: Callable[[], bool], name: str, seconds: float) -> None:
+    def is_decided() -> bool:
+        return _ended_for_good(data_dir, name) or condition()
+
+    if not local.wait_until(is_decided, seconds) or _ended_for_good(data_dir, name):
+        said = last_words(data_dir / "logs" / f"{name}.log")
         raise click.ClickException(
-            f"the {name} is not ready after {seconds:.0f} s; see {options.data_dir}/logs/{name}.log, or run: homeport doctor"
+            (
+                f"the {name} does not start"
+                if _ended_for_good(data_dir, name)
+                else f"the {name} is not ready after {seconds:.0f} s"
+            )
+            + (f": {said}" if said else "")
+            + f"\nsee {data_dir}/logs/{name}.log, or run: {local.command('doctor', data_dir)}"
         )
 
 
-def _connected_instance(options: UpOptions) -> str | None:
+def _ended_for_good(data_dir: Path, name: str) -> bool:
+    """Whether the supervisor has given the child up: it said itself that another start would end as this one did."""
+    return name in read_state(data_dir, "supervisor").get("givenUp", ())
+
+
+def last_words(log: Path) -> str:
+    """What a child's log says last, if it is an error: ours as their text, anything else (a usage, a crash) as it is."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    try:
+        return str(msgspec.json.decode(last, type=dict[str, Any]).get("error") or "")
+    except msgspec.DecodeError:
+        return last.removeprefix("Error: ")
+
+
+def _connected_instance(data_dir: Path) -> str | None:
     """The id of this host's container instance once it is registered and its agent connected."""
-    state = read_state(options.data_dir, "agent")
-    arn = state.get("containerInstanceArn")
-    if not arn or not is_running(state.get("pid")):
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    arn = read_state(data_dir, "agent").get("containerInstanceArn")
+    if not arn or running_pid(data_dir, "agent") is None:
         return None
-    answer = local.client(options.data_dir, "ecs").describe_container_instances(
-        cluster=arn.split("/")[1], containerInstances=[arn]
-    )
+    try:
+        answer = local.client(data_dir, "ecs").describe_container_instances(
+            cluster=arn.split("/")[1], containerInstances=[arn]
+        )
+    except (BotoCoreError, ClientError):  # It has just gone away; the supervisor brings it back.
+        return None
     if not any(instance.get("agentConnected") for instance in answer["containerInstances"]):
         return None
     return str(arn).rsplit("/", 1)[1]
 
 
-def _print_next_steps(options: UpOptions) -> None:
-    directory = "" if "HOMEPORT_DATA_DIR" in os.environ else f" --data-dir {options.data_dir}"
-    click.echo(f"endpoint: {options.endpoint}")
-    click.echo(f'next:     eval "$(homeport env{directory})" && aws ecs list-container-instances')
+def _print_next_steps(data_dir: Path, endpoint: str) -> None:
+    click.echo(f"endpoint: {endpoint}")
+    click.echo(f'next:     eval "$({local.command("env", data_dir)})" && aws ecs list-container-instances')

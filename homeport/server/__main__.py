@@ -13,6 +13,8 @@ from homeport.base.log import configure_logging
 from homeport.server.app import run_server
 from homeport.server.bootstrap import WrongRegionError
 
+_DO_NOT_RESTART = 5
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
@@ -77,7 +79,8 @@ def main(
     try:
         sys.exit(_run(config))
     except WrongRegionError as error:
-        raise click.ClickException(str(error)) from error
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(_DO_NOT_RESTART)
 
 
 def _run(config: ServerConfig) -> int:

@@ -21,6 +21,7 @@ from homeport.drivers.network import HostNames
 from homeport.drivers.network.addresses import LoopbackAddresses
 from homeport.drivers.network.hosts import HostsFile, NoHostNames
 from homeport.drivers.probe.network import NetworkProber
+from homeport.server.bootstrap import WrongRegionError
 from homeport.server.http import HttpServer
 from homeport.server.region import start_region
 from homeport.store.sqlite import SqliteJournal
@@ -40,18 +41,22 @@ async def run_server(config: ServerConfig) -> int:
     logs = SqliteLogStore(config.data_dir / "logs.db")
     balancer = EnvoyBalancer(config.data_dir, supervisor)
     await balancer.start()
-    region = await start_region(
-        config,
-        journal,
-        clock,
-        system_ids(),
-        master_key(config.data_dir),
-        logs,
-        supervisor,
-        data_plane=DataPlane(balancer, LoopbackAddresses(config.data_dir), _host_names(config)),
-        prober=NetworkProber(),
-        functions=LambdaEndpoint(config.lambda_endpoint) if config.lambda_endpoint else None,
-    )
+    try:
+        region = await start_region(
+            config,
+            journal,
+            clock,
+            system_ids(),
+            master_key(config.data_dir),
+            logs,
+            supervisor,
+            data_plane=DataPlane(balancer, LoopbackAddresses(config.data_dir), _host_names(config)),
+            prober=NetworkProber(),
+            functions=LambdaEndpoint(config.lambda_endpoint) if config.lambda_endpoint else None,
+        )
+    except WrongRegionError:
+        await balancer.close()
+        raise
     http = HttpServer(region.gateway, region.sockets)
     port = await http.start(config.host, config.port)
     _settle_memory()
