@@ -14,6 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from homeport.agent.record import TaskRecord
+from homeport.base.log import get_logger
+
+log = get_logger("state")
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -88,11 +91,14 @@ class SqliteState:
     def load(self) -> tuple[Identity | None, tuple[TaskRecord, ...]]:
         identity: Identity | None = None
         tasks = []
-        for kind, body in self._connection.execute("SELECT kind, body FROM records ORDER BY kind, key"):
+        for kind, key, body in self._connection.execute("SELECT kind, key, body FROM records ORDER BY kind, key"):
             if kind == "identity":
                 identity = msgspec.json.decode(body, type=Identity)
-            else:
+                continue
+            try:
                 tasks.append(_decode(body))
+            except msgspec.DecodeError as error:  # of another version; what runs of it is adopted by its labels
+                log.warning("record_unreadable", task=key, error=str(error))
         return identity, tuple(sorted(tasks, key=lambda task: task.accepted_at))
 
     def save_identity(self, identity: Identity) -> None:

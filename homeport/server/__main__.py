@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -12,6 +13,7 @@ from homeport.base.local import default_data_dir
 from homeport.base.log import configure_logging
 from homeport.server.app import run_server
 from homeport.server.bootstrap import WrongRegionError
+from homeport.store.store import UnreadableRow
 
 _DO_NOT_RESTART = 5
 
@@ -79,8 +81,17 @@ def main(
     try:
         sys.exit(_run(config))
     except WrongRegionError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(_DO_NOT_RESTART)
+        _give_up(str(error))
+    except UnreadableRow as error:
+        _give_up(
+            f"{data_dir} was written by another version of Homeport; go on with that one, or take another ({error})"
+        )
+
+
+def _give_up(why: str) -> NoReturn:
+    """End so that whoever restarts processes leaves this one alone."""
+    click.echo(f"Error: {why}", err=True)
+    sys.exit(_DO_NOT_RESTART)
 
 
 def _run(config: ServerConfig) -> int:

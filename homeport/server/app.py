@@ -21,7 +21,6 @@ from homeport.drivers.network import HostNames
 from homeport.drivers.network.addresses import LoopbackAddresses
 from homeport.drivers.network.hosts import HostsFile, NoHostNames
 from homeport.drivers.probe.network import NetworkProber
-from homeport.server.bootstrap import WrongRegionError
 from homeport.server.http import HttpServer
 from homeport.server.region import start_region
 from homeport.store.sqlite import SqliteJournal
@@ -54,7 +53,7 @@ async def run_server(config: ServerConfig) -> int:
             prober=NetworkProber(),
             functions=LambdaEndpoint(config.lambda_endpoint) if config.lambda_endpoint else None,
         )
-    except WrongRegionError:
+    except BaseException:
         await balancer.close()
         raise
     http = HttpServer(region.gateway, region.sockets)

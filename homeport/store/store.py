@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from homeport.base.clock import Clock
-from homeport.base.errors import Bug
+from homeport.base.errors import Bug, Permanent
 from homeport.base.ids import Ids, derived_random
 from homeport.store.journal import Journal
 from homeport.store.schema import Tables
@@ -21,6 +21,10 @@ from homeport.store.watch import Change, Subscription
 
 T = TypeVar("T")
 _WATCH_LIMIT = 10_000
+
+
+class UnreadableRow(Permanent):
+    """The journal holds a row that this version does not know."""
 
 
 class Tx(Tables):
@@ -52,7 +56,10 @@ class Store:
         self._updating = False
 
     def load(self) -> int:
-        """Fill the tables from the journal; returns the number of rows. Call once, before anything else."""
+        """Fill the tables from the journal; returns the number of rows. Call once, before anything else.
+
+        Raises UnreadableRow.
+        """
         self.version, stored = self._journal.load()
         tables = self.read.by_kind()
         decoders = {kind: msgspec.json.Decoder(table.row_type) for kind, table in tables.items()}
@@ -63,6 +70,8 @@ class Store:
             for kind, key, body in stored:
                 tables[kind].apply(key, decoders[kind].decode(body))
                 count += 1
+        except (KeyError, msgspec.DecodeError) as error:
+            raise UnreadableRow(f"{kind} {key!r}: {error if kind in tables else 'no such kind of row'}") from error
         finally:
             gc.enable()
         return count

@@ -54,6 +54,22 @@ def test_records_come_back_as_they_were(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
+def test_record_of_another_version_is_passed_over(tmp_path: Path) -> None:
+    async def body() -> None:
+        state = SqliteState(tmp_path / "agent.db")
+        exercised(state)
+        state.close()
+        with sqlite3.connect(tmp_path / "agent.db") as file:
+            file.execute("UPDATE records SET body = ? WHERE key = ?", (b'{"spec":1}', a_record(1).arn))
+        file.close()
+        again = SqliteState(tmp_path / "agent.db")
+        _, tasks = again.load()
+        assert [task.arn for task in tasks] == [a_record(3).arn]
+        again.close()
+
+    asyncio.run(body())
+
+
 def test_writes_reach_the_file_without_being_asked(tmp_path: Path) -> None:
     async def body() -> None:
         state = SqliteState(tmp_path / "agent.db")

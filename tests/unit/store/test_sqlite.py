@@ -15,6 +15,7 @@ from test_table import a_store, a_task, some_tasks
 
 from homeport.base.errors import Bug
 from homeport.store.sqlite import SqliteJournal
+from homeport.store.store import UnreadableRow
 
 
 def reload(path):
@@ -48,6 +49,19 @@ def test_load_when_rows_were_put_replaced_and_deleted_then_the_newest_in_order_o
     rows, version = asyncio.run(scenario())
     assert reload(path) == (rows, version)
     assert len(rows) == 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "told"), [("novel", "{}", "novel 'k': no such kind of row"), ("task", "{}", "task 'k': .*missing")]
+)
+def test_load_when_a_row_is_of_another_version_then_it_is_named(tmp_path, kind, body, told):
+    path = tmp_path / "j.db"
+    reload(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO objects (kind, key, version, body) VALUES (?, 'k', 1, ?)", (kind, body))
+    connection.close()
+    with pytest.raises(UnreadableRow, match=told):
+        reload(path)
 
 
 def test_journal_when_loaded_and_continued_then_rows_keep_one_entry_each(tmp_path):
@@ -188,6 +202,7 @@ import asyncio, sys
 sys.path[:0] = sys.argv[2:]
 from test_table import a_store, a_task
 from homeport.store.sqlite import SqliteJournal
+from homeport.store.store import UnreadableRow
 
 async def main():
     store = a_store(SqliteJournal(sys.argv[1]))
