@@ -144,7 +144,7 @@ def with_container(task: TaskRecord, container: ContainerRecord) -> TaskRecord:
 def observed(task: TaskRecord, container: ContainerRecord, state: ContainerState, now: float) -> ContainerRecord:
     """The container's record after the engine showed `state`: adopt what runs, notice what exited."""
     container = replace(
-        container,
+        _with_health(container, state),
         docker_id=state.id,
         image_id=state.image_id or container.image_id,
         labels=dict(state.labels),
@@ -154,9 +154,6 @@ def observed(task: TaskRecord, container: ContainerRecord, state: ContainerState
         log_options=dict(state.log_options) or container.log_options,
         created_at=container.created_at or state.created_at,
         started_at=state.started_at or container.started_at,
-        health=state.health,
-        health_since=state.health_since,
-        health_output=state.health_output,
         pid=state.pid,
         ended_at=container.ended_at if state.pid == container.pid else None,
     )
@@ -175,6 +172,19 @@ def observed(task: TaskRecord, container: ContainerRecord, state: ContainerState
         case "exited" | "dead" | "removing":
             return exited(task, container, state, now)
     return replace(container, known=max(container.known, _CREATED), applied=_CREATED)
+
+
+def _with_health(container: ContainerRecord, state: ContainerState) -> ContainerRecord:
+    """Since when, and what the probe said, are those of the status's change: a later probe that agrees is no news."""
+    if state.health == container.health:
+        return container
+    return replace(
+        container,
+        health=state.health,
+        health_since=state.health_since,
+        health_output=state.health_output,
+        health_exit_code=state.health_exit_code,
+    )
 
 
 def exited(task: TaskRecord, container: ContainerRecord, state: ContainerState, now: float) -> ContainerRecord:

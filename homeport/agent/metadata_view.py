@@ -169,11 +169,17 @@ def _volumes(container: ContainerRecord) -> list[View]:
 
 
 def _health(container: ContainerRecord) -> View | None:
-    """Present with a health check; without a status while the first verdict is awaited."""
-    if container.spec.health_check_type != "docker" and not container.health:
+    """Present with a health check of the task definition (one of the image is not ECS's affair); empty while the first
+    verdict is awaited.
+    """
+    if container.spec.health_check_type != "docker":
         return None
+    status = _HEALTH.get(container.health)
+    if status is None:
+        return {}
     return _present(
-        status=_HEALTH.get(container.health),
+        status=status,
         statusSince=instant(container.health_since),
+        exitCode=(container.health_exit_code or None) if status == "UNHEALTHY" else None,
         output=container.health_output or None,
     )

@@ -58,6 +58,7 @@ class ContainerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     health: str = ""
     health_since: float | None = None
     health_output: str = ""
+    health_exit_code: int = 0
     restart_count: int = 0
     restarted_at: float | None = None
 

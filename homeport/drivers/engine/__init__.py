@@ -50,7 +50,7 @@ class ContainerState(Struct, frozen=True, kw_only=True):
     """A container as the engine sees it. `status` is created, running, paused, restarting, removing, exited or dead.
 
     Instants in epoch seconds, None while not reached. `health` is "", starting, healthy or unhealthy; `health_output`
-    the last probe's text; `error` the engine's own start error; `pid` 0 while not running.
+    and `health_exit_code` are the last probe's; `error` the engine's own start error; `pid` 0 while not running.
     """
 
     id: str
@@ -69,6 +69,7 @@ class ContainerState(Struct, frozen=True, kw_only=True):
     health: str = ""
     health_since: float | None = None
     health_output: str = ""
+    health_exit_code: int = 0
     ports: tuple[PortBinding, ...] = ()
     network_mode: str = ""
     ip_addresses: tuple[str, ...] = ()

@@ -76,6 +76,7 @@ def container_state(raw: Mapping[str, Any]) -> ContainerState:
         health="" if health.get("Status") == "none" else health.get("Status", ""),
         health_since=instant(probes[-1].get("End")) if probes else None,
         health_output=probes[-1].get("Output", "") if probes else "",
+        health_exit_code=probes[-1].get("ExitCode", 0) if probes else 0,
         ports=port_bindings(network.get("Ports") or {}),
         network_mode=host.get("NetworkMode", ""),
         ip_addresses=tuple(

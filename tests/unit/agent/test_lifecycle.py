@@ -215,6 +215,16 @@ def test_restart_policy_needs_a_full_period_and_a_code_not_ignored(policy, code,
     assert should_restart(stopping(task), task.container("main"), code, NOW + ran_for) is False
 
 
+def test_health_when_a_later_probe_agrees_is_still_since_its_change() -> None:
+    task = at(a_record(), "main", RUNNING)
+    bad = a_state("running", health="unhealthy", health_since=NOW, health_output="refused", health_exit_code=1)
+    once = observed(task, task.container("main"), bad, NOW)
+    again = observed(task, once, a_state("running", health="unhealthy", health_since=NOW + 30), NOW + 30)
+    assert (again.health_since, again.health_output, again.health_exit_code) == (NOW, "refused", 1)
+    well = observed(task, again, a_state("running", health="healthy", health_since=NOW + 60), NOW + 60)
+    assert (well.health, well.health_since, well.health_exit_code) == ("healthy", NOW + 60, 0)
+
+
 def test_restart_counts_from_the_last_restart() -> None:
     policy = acs.RestartPolicy(enabled=True, restart_attempt_period=60)
     task = at(a_record(a_container(restart_policy=policy)), "main", RUNNING, restarted_at=NOW + 100, restart_count=1)

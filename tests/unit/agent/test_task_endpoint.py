@@ -4,12 +4,14 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from homeport.agent.backend import Refused
 from homeport.agent.credentials import EXECUTION_ROLE, TASK_ROLE, Credentials
 from homeport.agent.docker_stats import StatsReader
 from homeport.agent.introspection import introspection_app
 from homeport.agent.metadata import Metadata
+from homeport.agent.metadata_view import container_view
 from homeport.agent.protection import Protection
 from homeport.agent.record import ContainerRecord, ContainerStatus, TaskRecord
 from homeport.agent.task_server import task_app
@@ -435,3 +437,28 @@ def test_introspection_when_asked_shows_the_host_and_its_tasks(server):
     assert by_arn[1]["Containers"][0]["DockerName"] == "ecs-web-1-web-abc"
     assert (unknown[0], unknown[1]["Arn"]) == (404, "")
     assert other == (200, {"AvailableCommands": ["/v1/metadata", "/v1/tasks"]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "health", "shown"),
+    [
+        ("docker", "starting", {}),
+        ("docker", "healthy", {"status": "HEALTHY", "statusSince": "2026-11-18T11:06:40Z", "output": "text"}),
+        (
+            "docker",
+            "unhealthy",
+            {"status": "UNHEALTHY", "statusSince": "2026-11-18T11:06:40Z", "exitCode": 3, "output": "text"},
+        ),
+        (None, "healthy", None),  # the image's own check
+    ],
+)
+def test_health_is_shown_of_the_task_definitions_check_alone(kind, health, shown):
+    container = replace(
+        CONTAINER,
+        spec=replace(SPEC, health_check_type=kind),
+        health=health,
+        health_since=1_795_000_000.0,
+        health_output="text",
+        health_exit_code=3,
+    )
+    assert container_view(TASK, container, 4).get("Health") == shown
