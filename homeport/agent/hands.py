@@ -269,6 +269,11 @@ class Hands:
             return lambda task: lifecycle.with_container(
                 task, replace(_get(task, name), known=ContainerStatus.STOPPED, finished_at=now, pid=0)
             )
+        except Permanent as error:  # It may run on: not called stopped, but asked for again.
+            reason = f"CannotStopContainerError: {_engine_text(error)}"[:1024]
+            return lambda task: lifecycle.with_container(
+                task, replace(_get(task, name), reason=_get(task, name).reason or reason)
+            )
 
     def stopped(self, name: str, state: ContainerState) -> Change:
         """As `saw`, but a container that was never started counts as stopped too."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from homeport.agent.backend import Refused
 from homeport.agent.registration import RegistrationRefused
-from homeport.base.errors import Transient
+from homeport.base.errors import Permanent, Transient
 from homeport.drivers.engine.fake import Faults
 from homeport.shapes import acs
 from tests.unit.agent.host_world import HostWorld, in_world
@@ -599,6 +599,30 @@ def test_process_under_a_restart_policy_is_over_then_nothing_is_told() -> None:
             await world.clock.sleep(100)
             assert world.container(ARN).restart_count == 1
             assert "STOPPING" not in world.backend.statuses(ARN)
+
+    in_world(body)
+
+
+def test_stop_that_the_engine_refuses_is_asked_for_again_and_told() -> None:
+    async def body(world: HostWorld) -> None:
+        stop, refusals = world.engine.stop, [Permanent("cannot stop container: did not receive an exit event")] * 3
+
+        async def refusing(container_id: str, timeout_seconds: int) -> None:
+            if refusals:
+                raise refusals.pop()
+            await stop(container_id, timeout_seconds)
+
+        world.engine.stop = refusing
+        async with world.running():
+            await world.connected()
+            world.backend.payload(a_task(1))
+            await world.reported(ARN, "RUNNING")
+            world.backend.payload(a_stop(1))
+            await world.reported(ARN, "STOPPED", 60)
+            assert world.backend.container(ARN, "main").reason == (
+                "CannotStopContainerError: Error response from daemon: "
+                "cannot stop container: did not receive an exit event"
+            )
 
     in_world(body)
 
