@@ -62,7 +62,7 @@ class Protection:
             return _no_task()
         try:
             body = msgspec.json.decode(await request.read(), type=_Wanted)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _error(400, "InvalidParameterException", f"Invalid request: {error}", arn)
         wanted = ecs.UpdateTaskProtectionRequest(
             cluster=self._cluster,

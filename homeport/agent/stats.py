@@ -5,6 +5,7 @@ interfaces. `Series` turns a cycle of one-second readings into the sets of the t
 """
 
 import os
+from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -15,6 +16,7 @@ _MIB = 1024 * 1024
 _LARGEST = 2**63 - 1
 _LARGE = 64 * 1024
 _MANY = 4096
+_MOST_READINGS = 120
 _NETWORK_FIELDS = (
     "rx_bytes",
     "rx_packets",
@@ -172,15 +174,18 @@ def parse_network(text: str) -> Network | None:
 
 
 class Series:
-    """The readings of one container in one cycle. The last one stays for the next cycle's first rate."""
+    """The readings of one container in one cycle. The last one stays for the next cycle's first rate.
+
+    While nobody takes them only the newest two minutes are kept, as in the Amazon ECS agent.
+    """
 
     def __init__(self, cpu_count: int) -> None:
         self._cpu_count = cpu_count
         self._last: tuple[float, Reading] | None = None
-        self._cpu: list[float] = []
-        self._rx_rate: list[float] = []
-        self._tx_rate: list[float] = []
-        self._readings: list[Reading] = []
+        self._cpu = deque[float](maxlen=_MOST_READINGS)
+        self._rx_rate = deque[float](maxlen=_MOST_READINGS)
+        self._tx_rate = deque[float](maxlen=_MOST_READINGS)
+        self._readings = deque[Reading](maxlen=_MOST_READINGS)
 
     def add(self, at: float, reading: Reading) -> None:
         """`at` in monotonic seconds. A counter that fell belongs to a new run of the container: no rate from it."""
@@ -209,7 +214,8 @@ class Series:
             ),
             restart_stats_set=None if restart_count is None else tcs.RestartStatsSet(restart_count=restart_count),
         )
-        self._cpu, self._rx_rate, self._tx_rate, self._readings = [], [], [], []
+        for kept in (self._cpu, self._rx_rate, self._tx_rate, self._readings):
+            kept.clear()
         return metric
 
     def _network(self) -> tcs.NetworkStatsSet | None:

@@ -153,6 +153,18 @@ def test_series_when_the_container_restarted_then_no_negative_rate() -> None:
     assert (metric.cpu_stats_set.min, metric.cpu_stats_set.sample_count) == (pytest.approx(50), 2)
 
 
+def test_series_when_nobody_takes_it_for_long_keeps_the_newest_two_minutes() -> None:
+    series = Series(cpu_count=1)
+    for second in range(1000):
+        series.add(second, reading(second, memory_mib=second))
+    metric = series.drain("app", container_arn=None, restart_count=None)
+    assert metric is not None
+    assert metric.memory_stats_set is not None
+    assert metric.cpu_stats_set is not None
+    assert (metric.memory_stats_set.sample_count, metric.memory_stats_set.min) == (120, 880)
+    assert metric.cpu_stats_set.sample_count == 120
+
+
 def test_series_when_counters_exceed_63_bits_then_the_rest_overflows() -> None:
     series = Series(cpu_count=1)
     series.add(0, reading(0, rx=2**63 - 1))

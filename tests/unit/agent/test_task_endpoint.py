@@ -356,7 +356,9 @@ def test_protection_when_asked_is_signed_by_the_tasks_own_role(server):
     )
 
 
-@pytest.mark.parametrize("body", ["", "{}", '{"ProtectionEnabled": 1}', '{"ProtectionEnabled": true, "More": 1}'])
+@pytest.mark.parametrize(
+    "body", ["", "{}", b'{"\xff": 1}', '{"ProtectionEnabled": 1}', '{"ProtectionEnabled": true, "More": 1}']
+)
 def test_protection_when_the_body_is_wrong_is_refused(server, body):
     server.credentials.put(ARN, TASK_ROLE, role())
     ((status, answer),) = server.ask(("PUT", PROTECTION, body))
