@@ -12,9 +12,10 @@ import sys
 import tempfile
 import time
 import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from homeport.cli import local
 from homeport.cli.console import new_console
@@ -35,9 +36,11 @@ def main() -> int:
         build_demo_image()
         _say("start Homeport: control plane, agent, load balancers")
         # Ports of its own, so that the demo runs beside a Homeport that is already up.
-        own = [f"--agent-option=--{name}-port={_free_port()}" for name in ("log-intake", "introspection")]
-        _homeport("up", "--detach", "--data-dir", str(data_dir), "--port", str(_free_port()), *own)
-        failed = Demo(data_dir).run()
+        introspection = _free_port()
+        own = (f"--log-intake-port={_free_port()}", f"--introspection-port={introspection}", "--cleanup-wait=1")
+        options = [f"--agent-option={option}" for option in own]
+        _homeport("up", "--detach", "--data-dir", str(data_dir), "--port", str(_free_port()), *options)
+        failed = Demo(data_dir, introspection).run()
         console.print(f"[bold green]done[/] in {time.monotonic() - started:.1f} s")  # noqa: TID251
         console.print(
             'Yours to keep: .venv/bin/homeport up --detach && eval "$(.venv/bin/homeport env)"', soft_wrap=True
@@ -66,7 +69,8 @@ def _free_port() -> int:
 class Demo:
     """The AWS calls of the demo, in the order of its story."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, introspection_port: int) -> None:
+        self._agent = f"http://127.0.0.1:{introspection_port}"
         self.ecs, self.elb = local.client(data_dir, "ecs"), local.client(data_dir, "elbv2")
         self.ec2, self.logs = local.client(data_dir, "ec2"), local.client(data_dir, "logs")
         self.region = local.credentials_and_endpoint(data_dir)[0].region
@@ -192,12 +196,18 @@ class Demo:
 
         self._watch("the log is there", has_log)
         console.print(f"  {lines[0]}", soft_wrap=True)
+        self._watch("the containers are removed", self._is_clean)
+
+    def _is_clean(self) -> bool:
+        """Whether the agent remembers no task any more: it does so until it has removed what the task left."""
+        with local.directly(f"{self._agent}/v1/tasks", timeout=5) as answer:
+            return not msgspec.json.decode(answer.read())["Tasks"]
 
 
 def _get(url: str) -> str:
     for _ in range(50):
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the demo's own load balancer
+            with local.directly(url, timeout=5) as answer:
                 text: str = answer.read().decode().strip()
                 return text
         except (OSError, urllib.error.URLError):

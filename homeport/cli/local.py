@@ -15,7 +15,7 @@ import msgspec
 from homeport.base.local import Credentials, default_data_dir, read_state, root_credentials
 
 #: The endpoint is never behind the proxy that the environment may name.
-_directly = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+directly = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 def credentials_and_endpoint(data_dir: Path) -> tuple[Credentials, str]:
@@ -39,7 +39,7 @@ def command(name: str, data_dir: Path) -> str:
 def health(endpoint: str, timeout_seconds: float = 2.0) -> dict[str, Any] | None:
     """What the endpoint says of itself, or None while it does not answer."""
     try:
-        with _directly(f"{endpoint}/_homeport/health", timeout=timeout_seconds) as answer:
+        with directly(f"{endpoint}/_homeport/health", timeout=timeout_seconds) as answer:
             content: dict[str, Any] = msgspec.json.decode(answer.read(), type=dict[str, Any])
     except (OSError, urllib.error.URLError, msgspec.DecodeError):
         return None
@@ -79,7 +79,7 @@ def call_own(data_dir: Path, operation: str, body: dict[str, Any]) -> dict[str, 
     SigV4Auth(BotocoreCredentials(key.access_key_id, key.secret_access_key), "homeport", key.region).add_auth(request)
     plain = urllib.request.Request(request.url, request.body, dict(request.headers.items()), method="POST")  # noqa: S310
     try:
-        with _directly(plain, timeout=30) as answer:
+        with directly(plain, timeout=30) as answer:
             return msgspec.json.decode(answer.read(), type=dict[str, Any])
     except urllib.error.HTTPError as error:
         content = msgspec.json.decode(error.read() or b"{}", type=dict[str, Any])
