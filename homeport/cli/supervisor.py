@@ -5,12 +5,14 @@ containers go on. Where the children are now stands in `supervisor.json`; their 
 """
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -56,7 +58,7 @@ class Keeper:
                 log.warning("child_ended", child=name, code=code)
                 if not self._stopping:
                     self._given_up.append(name)
-                    self._publish()
+                    self.publish()
                 if name == "agent" and self._log_intake is not None:
                     self._log_intake.close()  # nobody will answer: containers must not wait for it
                 return
@@ -91,7 +93,7 @@ class Keeper:
             if output is not None:
                 os.close(output)
         self._running[name] = process
-        self._publish()
+        self.publish()
         return process
 
     def _listeners(self, command: list[str]) -> dict[str, int]:
@@ -108,7 +110,8 @@ class Keeper:
         while root_credentials(self._data_dir) is None:
             await self._clock.sleep(0.05)
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Tell in `supervisor.json` who is here, which children run, and which were given up."""
         state = read_state(self._data_dir, "supervisor") | {"pid": os.getpid(), "givenUp": self._given_up}
         for name, process in self._running.items():
             state[name] = {"pid": process.pid}
@@ -146,6 +149,7 @@ async def supervise(data_dir: Path, commands: dict[str, list[str]], *, show_logs
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     supervisor = Supervisor(clock)
     keeper = Keeper(data_dir, clock, show_logs=show_logs)
+    keeper.publish()
     for name, command in commands.items():
         supervisor.spawn(name, keeper.keep(name, command))
     await stop.wait()
@@ -164,6 +168,17 @@ def release_host(data_dir: Path) -> None:
             rewrite(Path(hosts_file), str(data_dir), {})
 
 
+def lock_directory(data_dir: Path) -> TextIO:
+    """One supervisor a directory, however many are started at once: held until the file is closed, or the process ends."""
+    lock = (data_dir / "supervisor.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise click.ClickException(f"another supervisor runs for {data_dir}") from error
+    return lock
+
+
 @click.command()
 @click.option("--data-dir", type=click.Path(path_type=Path), required=True)
 @click.option("--show-logs", is_flag=True)
@@ -171,6 +186,7 @@ def release_host(data_dir: Path) -> None:
 @click.option("--agent", "agent_options", multiple=True)
 def main(data_dir: Path, show_logs: bool, server_options: tuple[str, ...], agent_options: tuple[str, ...]) -> None:
     configure_logging()
+    lock = lock_directory(data_dir)
     python = [sys.executable, "-m"]
     commands = {
         "server": [*python, "homeport.server", "--data-dir", str(data_dir), *server_options],
@@ -178,6 +194,7 @@ def main(data_dir: Path, show_logs: bool, server_options: tuple[str, ...], agent
         "balancer": [*python, "homeport.drivers.balancer.process", str(data_dir)],
     }
     asyncio.run(supervise(data_dir, commands, show_logs=show_logs))
+    lock.close()
 
 
 if __name__ == "__main__":

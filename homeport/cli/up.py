@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import click
 import msgspec
 
-from homeport.base.local import is_running, read_state, region_of, running_pid, write_state
+from homeport.base.local import is_running, read_state, region_of, running_pid
 from homeport.cli import local
 from homeport.cli.console import new_console
 from homeport.cli.ports import agent_port_options
@@ -49,10 +49,11 @@ def bring_up(options: UpOptions) -> None:
     for orphan in ("agent", "server", "balancer"):  # children whose supervisor was killed would keep the port
         _end(options.data_dir, orphan, 10)
     _check_port(options)
-    write_state(options.data_dir, "supervisor", {})  # what a killed one left there is over
     process = _start_supervisor(options)
     try:
-        _wait_until_started(options, process)
+        if not _comes_up(options, process):
+            _find_up(options)
+            return
         _print_next_steps(options.data_dir, options.endpoint)
         if not options.detach:
             console.print(
@@ -89,6 +90,7 @@ def _check_region(options: UpOptions) -> None:
 
 def _find_up(options: UpOptions) -> None:
     """It is up already, maybe with other options than these, which change nothing."""
+    local.wait_until(lambda: running_pid(options.data_dir, "server") is not None, 30)
     endpoint = read_state(options.data_dir, "server").get("endpoint") or options.endpoint
     console.print(f"already up: {endpoint}", soft_wrap=True)
     if endpoint != options.endpoint and options.is_port_given:
@@ -98,14 +100,20 @@ def _find_up(options: UpOptions) -> None:
     _print_next_steps(options.data_dir, endpoint)
 
 
-def _wait_until_started(options: UpOptions, process: subprocess.Popen[bytes]) -> None:
-    """As `_wait_until_ready`. What does not come up is stopped again, so that the next `up` starts from the beginning."""
+def _comes_up(options: UpOptions, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until it is ready; False if another `up` was quicker.
+
+    What does not come up is stopped again, so that the next `up` starts from the beginning.
+    """
     try:
         _wait_until_ready(options.data_dir, options.endpoint, process)
     except click.ClickException:
+        if process.poll() is not None and running_pid(options.data_dir, "supervisor"):
+            return False
         process.send_signal(signal.SIGTERM)
         process.wait()
         raise
+    return True
 
 
 def bring_down(data_dir: Path) -> None:
@@ -178,7 +186,8 @@ def _wait_until_ready(data_dir: Path, endpoint: str, process: subprocess.Popen[b
     with console.status("starting the control plane …") as status:
         _expect(data_dir, lambda: local.health(endpoint) is not None or not alive(), "server", 30)
         if not alive():
-            raise click.ClickException(f"the supervisor ended; see {data_dir}/logs/supervisor.log")
+            said = last_words(data_dir / "logs" / "supervisor.log")
+            raise click.ClickException(f"the supervisor ended: {said}\nsee {data_dir}/logs/supervisor.log")
         console.print(f"[green]✓[/] control plane answers on {endpoint}", soft_wrap=True)
         status.update("starting the agent …")
         _expect(data_dir, lambda: _connected_instance(data_dir) is not None, "agent", 60)
@@ -204,7 +213,8 @@ def _expect(data_dir: Path, condition: Callable[[], bool], name: str, seconds: f
 
 def _ended_for_good(data_dir: Path, name: str) -> bool:
     """Whether the supervisor has given the child up: it said itself that another start would end as this one did."""
-    return name in read_state(data_dir, "supervisor").get("givenUp", ())
+    given_up = read_state(data_dir, "supervisor").get("givenUp", ())
+    return name in given_up and running_pid(data_dir, "supervisor") is not None  # not of a killed one
 
 
 def last_words(log: Path) -> str:

@@ -6,6 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
@@ -14,7 +15,7 @@ from homeport.base.clock import SystemClock
 from homeport.base.local import RootKey, read_state, root_key_path, running_pid, write_state
 from homeport.cli.app import main
 from homeport.cli.local import command
-from homeport.cli.supervisor import Keeper
+from homeport.cli.supervisor import Keeper, lock_directory
 from homeport.cli.up import last_words
 
 INIT = 1  # runs for ever, and is not ours
@@ -99,3 +100,11 @@ def test_child_that_says_another_start_is_of_no_use_is_given_up(tmp_path: Path, 
     asyncio.run(keeper.keep("balancer", [sys.executable, "-c", f"raise SystemExit({code})"]))
     assert read_state(tmp_path, "supervisor")["givenUp"] == ["balancer"]
     assert read_state(tmp_path, "supervisor")["pid"] == os.getpid()
+
+
+def test_supervisor_is_one_for_a_directory(tmp_path: Path) -> None:
+    lock = lock_directory(tmp_path)
+    with pytest.raises(click.ClickException, match="another supervisor"):
+        lock_directory(tmp_path)
+    lock.close()
+    lock_directory(tmp_path).close()
