@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 from homeport.agent.address import reachable_address
 from homeport.agent.main import run_agent
 from homeport.base.config import DEFAULT_PORT, DEFAULT_REGION, AgentConfig
+from homeport.base.errors import Permanent
 from homeport.base.local import default_data_dir
 from homeport.base.log import configure_logging
 
@@ -17,6 +19,12 @@ from homeport.base.log import configure_logging
 def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     """`NAME=VALUE` options as a dict; a name alone has the value ""."""
     return {name: value for name, _, value in (text.partition("=") for text in values)}
+
+
+def _url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{value!r} is no URL, such as http://10.0.0.5:{DEFAULT_PORT}")
+    return value
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,6 +37,7 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[s
 @click.option(
     "--endpoint",
     envvar="AWS_ENDPOINT_URL",
+    callback=_url,
     default=f"http://127.0.0.1:{DEFAULT_PORT}",
     show_default=True,
     help="The control plane.",
@@ -150,7 +159,14 @@ def main(
         dns_port=dns_port,
         log_level=log_level,
     )
-    sys.exit(asyncio.run(run_agent(config)))
+    try:
+        sys.exit(asyncio.run(run_agent(config)))
+    except Permanent as error:
+        raise click.ClickException(str(error)) from error
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+        raise click.ClickException(f"{config.data_dir / 'agent.db'} is in use: one agent a directory") from error
 
 
 if __name__ == "__main__":

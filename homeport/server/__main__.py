@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sqlite3
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -80,6 +81,10 @@ def main(
     )
     try:
         sys.exit(_run(config))
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+        raise click.ClickException(f"{data_dir / 'state.db'} is in use: one server a directory") from error
     except WrongRegionError as error:
         _give_up(str(error))
     except UnreadableRow as error:
