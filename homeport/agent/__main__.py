@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import re
 import sqlite3
 import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 import click
 
@@ -19,6 +21,22 @@ from homeport.base.log import configure_logging
 def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     """`NAME=VALUE` options as a dict; a name alone has the value ""."""
     return {name: value for name, _, value in (text.partition("=") for text in values)}
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, as a number or as the Amazon ECS agent's settings have it: `90`, `30s`, `1m30s`, `3h`."""
+
+    name = "duration"
+    _PARTS: ClassVar = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        if re.fullmatch(r"\d+(\.\d+)?", text):
+            return float(text)
+        if not re.fullmatch(r"(\d+(\.\d+)?(h|ms|m|s))+", text):
+            self.fail(f"{text!r} is no time, such as 30s or 1m30s", param, ctx)
+        parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s)", text)
+        return sum(float(number) * self._PARTS[unit] for number, unit in parts)
 
 
 def _url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -67,18 +85,19 @@ def _url(_context: click.Context, _parameter: click.Parameter, value: str) -> st
 )
 @click.option(
     "--stop-timeout",
-    envvar="ECS_CONTAINER_STOP_TIMEOUT_SECONDS",
-    type=float,
-    default=30.0,
+    envvar="ECS_CONTAINER_STOP_TIMEOUT",
+    type=Duration(),
+    default="30s",
     show_default=True,
-    help="Seconds from stop signal to SIGKILL.",
+    help="From stop signal to SIGKILL, of containers without a stopTimeout.",
 )
 @click.option(
     "--cleanup-wait",
-    type=float,
-    default=3 * 3600.0,
+    envvar="ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION",
+    type=Duration(),
+    default="3h",
     show_default=True,
-    help="Seconds that a stopped task's containers stay.",
+    help="How long a stopped task's containers stay.",
 )
 @click.option(
     "--reserved-memory",
