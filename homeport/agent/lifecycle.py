@@ -93,7 +93,10 @@ def _conclude(task: TaskRecord, now: float) -> TaskRecord:
 
 
 def _give_up_unresolvable(task: TaskRecord, now: float) -> TaskRecord:
-    """A container whose dependency failed is reported stopped with 143, and its task stops."""
+    """A container whose dependency failed is reported stopped with 143; if it is essential, its task stops.
+
+    Source: pull request 3218 of Amazon's agent.
+    """
     for container in task.containers:
         if container.applied >= _RUNNING or container.known >= _RUNNING:
             continue
@@ -103,7 +106,8 @@ def _give_up_unresolvable(task: TaskRecord, now: float) -> TaskRecord:
             task = with_container(
                 task, replace(container, known=_STOPPED, exit_code=UNSTARTED_EXIT_CODE, reason=reason)
             )
-            task = replace(stopping(task), reason=task.reason or reason)
+            if container.spec.essential:
+                task = replace(stopping(task), reason=task.reason or reason)
     return task
 
 

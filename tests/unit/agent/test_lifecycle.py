@@ -140,6 +140,18 @@ def test_dependency_that_can_never_hold_stops_the_task(condition, known, extra) 
     assert task.desired is STOPPED
 
 
+def test_dependency_that_can_never_hold_leaves_a_task_alone_whose_essential_containers_do_without() -> None:
+    needs = (acs.ContainerDependency(container_name="first", condition="SUCCESS"),)
+    task = a_record(
+        a_container("first", essential=False),
+        a_container("helper", essential=False, depends_on=needs),
+        a_container("main"),
+    )
+    task = settle(at(at(task, "first", STOPPED, exit_code=1), "main", RUNNING), NOW)
+    assert (task.container("helper").known, task.container("helper").exit_code) == (STOPPED, 143)
+    assert (task.desired, task.container("main").known) == (RUNNING, RUNNING)
+
+
 def test_dependency_past_its_start_timeout_stops_the_task() -> None:
     needs = (acs.ContainerDependency(container_name="first", condition="SUCCESS"),)
     task = a_record(a_container("first", essential=False, start_timeout=5), a_container("main", depends_on=needs))
