@@ -1,10 +1,19 @@
 """One running Homeport for all system tests that do not kill it."""
 
+import gc
+
 import pytest
 
 from homeport.cli.demo_image import build_demo_image
 from tests.system.images import TEST_IMAGE
 from tests.system.live import Live
+
+
+@pytest.fixture(autouse=True)
+def _own_leaks():
+    """What a test leaves open is found at its own end, not in a later test that cannot help it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

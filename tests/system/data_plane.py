@@ -232,26 +232,26 @@ async def _echo(request):
 @contextlib.asynccontextmanager
 async def tcp_target(name, **more):
     """Answers each connection with its name and what it got first (a PROXY header, if there is one)."""
-    connections = set()
+    connections = {}
 
-    async def handle(reader, writer):
-        connections.add(asyncio.current_task())
-        try:
-            with contextlib.suppress(OSError):
-                while data := await reader.read(4096):
-                    writer.write(name.encode() + b":" + data)
-                    await writer.drain()
-        finally:
-            writer.close()
+    async def answer(reader, writer):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(4096):
+                writer.write(name.encode() + b":" + data)
+                await writer.drain()
+        writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, **more)
+    def accept(reader, writer):
+        connections[asyncio.create_task(answer(reader, writer))] = writer
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, **more)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        for writer in connections.values():
+            writer.close()
+        await asyncio.gather(*connections)
 
 
 class UdpEcho(asyncio.DatagramProtocol):

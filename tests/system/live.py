@@ -1,12 +1,12 @@
 """A running Homeport on this machine for tests: real processes, real ports, the real engine."""
 
-import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -48,11 +48,15 @@ def page_of(url):
     return until(asked, 10, what=url)
 
 
-def listens(port):
-    """Whether something takes connections at this port of the loopback."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
+def speaks_http(port):
+    """Whether something answers requests at this port of the loopback, whatever it says."""
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError:
+        return False
+    return True
 
 
 class Live:

@@ -15,8 +15,8 @@ from homeport.base.clock import SystemClock
 from homeport.base.config import AgentConfig
 from homeport.base.ids import system_ids
 from tests.builders import ROOT_KEY_ID, ROOT_SECRET, RegionUnderTest
-from tests.system.data_plane import until
-from tests.system.live import free_port, listens
+from tests.system.data_plane import eventually
+from tests.system.live import free_port, speaks_http
 
 pytestmark = pytest.mark.skipif(not Path("/var/run/docker.sock").exists(), reason="no Docker Engine")
 
@@ -79,8 +79,7 @@ class LoggedHost:
             tasks=NoTasks(), instance=None, identity=SimpleNamespace(availability_zone=None), engine=None
         )
         self.serving = asyncio.ensure_future(self.endpoints.serve(host))
-        await until(lambda: self.serving.done() or listens(self.config.log_intake_port), 10, "the intake listens")
-        assert not self.serving.done(), self.serving.exception()
+        await eventually(lambda: asyncio.to_thread(speaks_http, self.config.log_intake_port), True)
 
     async def kill_agent(self):
         self.serving.cancel()
