@@ -74,6 +74,7 @@ REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("ecs", "UpdateCluster"): ("serviceConnectDefaults: ClientException",),
     ("ecs", "PutAccountSetting"): (_SETTINGS,),
     ("ecs", "PutAccountSettingDefault"): (_SETTINGS,),
+    ("ecs", "DeleteTaskSet"): ("force changes nothing: a task set may be deleted at any scale",),
     ("ecs", "ListServicesByNamespace"): ("always NamespaceNotFoundException: there is no Cloud Map",),
     ("ecs", "ListTasks"): ("daemonName: InvalidParameterException",),
     ("ecs", "UpdateContainerAgent"): ("always NoUpdateAvailableException: agents are updated with their package",),
