@@ -178,8 +178,13 @@ def main(
         dns_port=dns_port,
         log_level=log_level,
     )
+    sys.exit(_run(config))
+
+
+def _run(config: AgentConfig) -> int:
+    """The exit code; what a user can mend ends in a sentence instead of a traceback."""
     try:
-        sys.exit(asyncio.run(run_agent(config)))
+        return asyncio.run(run_agent(config))
     except Permanent as error:
         raise click.ClickException(str(error)) from error
     except sqlite3.OperationalError as error:

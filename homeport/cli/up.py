@@ -198,17 +198,16 @@ def _expect(data_dir: Path, condition: Callable[[], bool], name: str, seconds: f
     def is_decided() -> bool:
         return _ended_for_good(data_dir, name) or condition()
 
-    if not local.wait_until(is_decided, seconds) or _ended_for_good(data_dir, name):
-        said = last_words(data_dir / "logs" / f"{name}.log")
-        raise click.ClickException(
-            (
-                f"the {name} does not start"
-                if _ended_for_good(data_dir, name)
-                else f"the {name} is not ready after {seconds:.0f} s"
-            )
-            + (f": {said}" if said else "")
-            + f"\nsee {data_dir}/logs/{name}.log, or run: {local.command('doctor', data_dir)}"
-        )
+    is_in_time = local.wait_until(is_decided, seconds)
+    is_given_up = _ended_for_good(data_dir, name)
+    if is_in_time and not is_given_up:
+        return
+    trouble = "does not start" if is_given_up else f"is not ready after {seconds:.0f} s"
+    said = last_words(data_dir / "logs" / f"{name}.log")
+    raise click.ClickException(
+        f"the {name} {trouble}{f': {said}' if said else ''}\n"
+        f"see {data_dir}/logs/{name}.log, or run: {local.command('doctor', data_dir)}"
+    )
 
 
 def _ended_for_good(data_dir: Path, name: str) -> bool:
