@@ -1,100 +1,29 @@
 """What a service waits for, in sentences: one test for each thing it can wait for."""
 
-import random
-
 import pytest
 from msgspec.structs import replace
 
-from homeport.base.ids import Ids
-from homeport.model.deployment import HookState, ServiceDeployment
-from homeport.model.load_balancer import Target
-from homeport.model.resources import Resources
-from homeport.model.service import Service, TaskSet
-from homeport.model.service_changes import begin_deployment
+from homeport.model.deployment import HookState
+from homeport.model.service import TaskSet
 from homeport.model.status import DesiredStatus, StopCode, TaskStatus
-from homeport.model.task import Container, Task
 from homeport.scheduler.explain import Explanation
 from homeport.scheduler.explain_service import steady_sentence, waits_of
-from homeport.scheduler.service_facts import Facts, lacking, last_failure
 from homeport.shapes import ecs as shapes
-
-ARN = "arn:aws:ecs:us-east-1:123456789012:service/default/web"
-CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/default"
-GROUP = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/blue/1"
-NOW = 1000.0
-CONFIGURATION = shapes.DeploymentConfiguration(
-    maximum_percent=200, minimum_healthy_percent=100, strategy="ROLLING", bake_time_in_minutes=1
+from tests.unit.scheduler.service_facts_world import (
+    ARN,
+    BOTH,
+    CLUSTER,
+    CONFIGURATION,
+    GROUP,
+    NOW,
+    PRIMARY,
+    a_failed_task,
+    a_target,
+    a_task,
+    an_attempt,
+    facts,
+    on,
 )
-BEGUN = begin_deployment(
-    Service(
-        arn=ARN,
-        name="web",
-        cluster_arn=CLUSTER,
-        task_definition_arn="web:1",
-        desired_count=2,
-        deployment_configuration=CONFIGURATION,
-        created_at=1.0,
-    ),
-    Ids(random.Random(1)),
-    1.0,
-)
-PRIMARY = BEGUN.deployment
-
-
-def a_task(number=1, *, status=TaskStatus.RUNNING, checked=None, **more):
-    container = Container(
-        name="main", image="a", has_health_check=checked is not None, health_status=checked or "UNKNOWN"
-    )
-    fields = {
-        "arn": f"{CLUSTER}/{number}",
-        "cluster_arn": CLUSTER,
-        "task_definition_arn": "web:1",
-        "family": "web",
-        "group": "service:web",
-        "created_at": NOW - 30,
-        "resources": Resources(),
-        "containers": (container,),
-        "last_status": status,
-        "started_by": PRIMARY.id,
-        "started_at": NOW - 100,
-    }
-    return Task(**(fields | more))
-
-
-def on(number, instance, **more):
-    return a_task(number, container_instance_arn=instance, **more)
-
-
-def a_failed_task(number, ago, code, reason, exit_code=None, **more):
-    task = a_task(
-        number, status=TaskStatus.STOPPED, stop_code=code, stopped_reason=reason, stopped_at=NOW - ago, **more
-    )
-    return replace(task, containers=(replace(task.containers[0], exit_code=exit_code),))
-
-
-def a_target(number=1, **more):
-    fields = {"key": str(number), "target_group_arn": GROUP, "id": "i-1", "port": number, "registered_at": 1.0}
-    return Target(**(fields | more))
-
-
-def facts(*tasks, service=None, **more):
-    fields = {
-        "service": replace(BEGUN.service, **(service or {})),
-        "deployments": (PRIMARY,),
-        "attempt": None,
-        "task_sets": (),
-        "tasks": tasks,
-        "targets": {},
-        "now": NOW,
-    }
-    return Facts(**(fields | more))
-
-
-def an_attempt(**more) -> ServiceDeployment:
-    return replace(BEGUN.service_deployment, **({"status": "IN_PROGRESS"} | more))
-
-
-BOTH = (a_task(1), a_task(2))
 
 
 def test_service_when_all_is_well_then_it_waits_for_nothing():
@@ -107,42 +36,6 @@ def test_service_when_all_is_well_then_it_waits_for_nothing():
         "The service is steady: its 2 tasks run and pass their checks, as far as is known:"
         " 1 is on a container instance whose agent is not connected."
     )
-
-
-def test_lacking_when_tasks_have_to_go_then_they_do_not_count():
-    gone = facts(*BOTH, a_task(3, started_by="ecs-svc/0"), draining={"i/2"}, service={"desired_count": 3})
-    assert lacking(gone._replace(tasks=(*gone.tasks[:1], on(2, "i/2"), *gone.tasks[2:]))) == {PRIMARY.id: 2}
-    assert lacking(facts(*BOTH)) == {}
-    failed = replace(PRIMARY, rollout_state="FAILED")
-    assert lacking(facts(BOTH[0], deployments=(failed,))) == {}
-
-
-def test_lacking_when_a_daemon_is_rolled_out_then_old_tasks_are_in_their_place():
-    old = a_task(3, started_by="ecs-svc/0")
-    daemon = {"scheduling_strategy": "DAEMON", "desired_count": 3}
-    assert lacking(facts(*BOTH, old, service=daemon)) == {}
-    assert lacking(facts(BOTH[0], old, service=daemon)) == {PRIMARY.id: 1}
-
-
-def test_lacking_when_a_deployment_goes_by_stages_then_each_deployment_has_its_own_number():
-    green, blue = replace(PRIMARY, desired_count=0), replace(PRIMARY, id="ecs-svc/0", desired_count=2)
-    attempt = an_attempt(stage="PRE_SCALE_UP")
-    assert lacking(facts(deployments=(green, blue), attempt=attempt)) == {blue.id: 2}
-    assert lacking(facts(deployments=(green, blue), attempt=replace(attempt, status="SUCCESSFUL"))) == {green.id: 2}
-
-
-def test_last_failure_when_tasks_ended_then_the_newest_that_ended_by_a_fault_of_its_own():
-    pulled = a_failed_task(1, 20, StopCode.TASK_FAILED_TO_START, "CannotPullContainerError: no")
-    sick = a_failed_task(2, 10, StopCode.SERVICE_SCHEDULER_INITIATED, "Task failed container health checks")
-    others = (
-        a_failed_task(3, 1, StopCode.SERVICE_SCHEDULER_INITIATED, "Scaling activity initiated by (deployment x)"),
-        a_failed_task(4, 1, StopCode.USER_INITIATED, "Task stopped by user"),
-        a_failed_task(5, 1, StopCode.TASK_FAILED_TO_START, "no", started_by="ecs-svc/long-ago"),
-    )
-    assert last_failure((*BOTH, pulled, sick, *others), {PRIMARY.id}) == sick
-    assert last_failure((*BOTH, pulled, *others), {PRIMARY.id}) == pulled
-    assert last_failure((*BOTH, *others), {PRIMARY.id}) is None
-    assert waits_of(facts(*BOTH, failure=pulled)) == ()
 
 
 LOAD_BALANCED = {"load_balancers": (shapes.LoadBalancer(target_group_arn=GROUP),)}
